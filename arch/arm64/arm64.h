@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of arch/arm64 share. Register fields: Arm ARM (DDI 0487) D19, GIC: IHI 0069H. */
+#ifndef ARM64_ARM64_H
+#define ARM64_ARM64_H
+
+#include <bulkhead/arch.h>
+#include <bulkhead/log.h>
+
+#define read_sysreg(name)                                                                          \
+	({                                                                                         \
+		uint64_t value_;                                                                   \
+		__asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory");                       \
+		value_;                                                                            \
+	})
+#define write_sysreg(name, v) __asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(v)) : "memory")
+
+#define isb() __asm__ volatile("isb" ::: "memory")
+#define dsb(scope) __asm__ volatile("dsb " #scope ::: "memory")
+
+#define HWID_MASK 0xff00ffffffULL /* the affinity fields of MPIDR_EL1 */
+
+/* Fields of identification registers are 4 bits wide. */
+static inline unsigned id_field(uint64_t reg, unsigned shift)
+{
+	return (unsigned)(reg >> shift) & 0xf;
+}
+
+/* ---- boot.S ---- */
+
+void arm64_enter(uint64_t root, uint64_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
+	__attribute__((noreturn));
+void arm64_secondary(void);
+
+/* ---- guest.S ---- */
+
+enum exit_kind { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
+
+/* Enters the guest; returns how it came back. */
+uint64_t arm64_run_guest(struct arch_cpu *cpu);
+
+/* The guest's FP, SIMD registers to zero; predicates and FFR too with @sve. */
+void arm64_zero_simd(uint64_t sve);
+
+/* ---- el2.c: what a guest may do on this core ---- */
+
+void el2_init(void);
+void el2_enter_idle(void);
+void el2_enter_guest(const struct vm *vm);
+
+/* Every EL1 and EL0 register a guest could have left something in, to its reset value. */
+void el2_reset_el1(void);
+
+/* ---- gic.c: the physical interrupt controller ---- */
+
+#define DOORBELL_SGI 7 /* Linux uses 0 to 6; 8 to 15 may belong to the secure world */
+
+void gic_map(const struct machine *machine);
+void gic_init(void);
+void gic_cpu_idle(uint32_t cpu);
+void gic_cpu_guest(uint32_t cpu);
+void gic_send_sgi(uint64_t hwid, uint32_t intid);
+void gic_send_sgi_group0(uint64_t hwid, uint32_t intid);
+void gic_prepare_stop(uint32_t cpu, bool group0);
+bool gic_one_security_state(void);
+void gic_spi_off(uint32_t intid);
+void gic_spi_route(uint32_t intid, uint64_t hwid);
+void gic_spi_pend(uint32_t intid, bool on);
+uint32_t gic_dist_read(uint32_t offset);
+void gic_dist_write(uint32_t offset, uint32_t value);
+uint32_t gic_redist_read(uint32_t cpu, uint32_t offset);
+
+/* The lowest priority mask at which the stop signal still gets through. */
+uint64_t gic_pmr_floor(void);
+
+/* True when stops may use a Group 0 SGI, taken as FIQ to EL2. */
+bool gic_stop_by_fiq(void);
+
+/* ---- exits ---- */
+
+/* A trapped load or store of 1, 2, 4 or 8 bytes. */
+struct mmio {
+	uint64_t offset; /* in the device */
+	uint64_t value;
+	uint32_t size;
+	bool write;
+};
+
+/* Each returns NULL, or what was illegal. */
+const char *vgic_dist(struct vm *vm, struct mmio *access);
+const char *vgic_redist(struct vm *vm, struct mmio *access);
+const char *vgic_sysreg(struct cpu *cpu, uint32_t reg, bool write, uint64_t *value);
+const char *sbsa_uart(struct vm *vm, struct mmio *access);
+
+/* PSCI and SMCCC: true when the vCPU goes on, else @result says how it ended. */
+bool psci_call(struct cpu *cpu, enum vcpu_result *result);
+
+/* PSCI of the firmware, by SMC. */
+int64_t psci_firmware(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
+
+#define PSCI_CPU_ON 0xc4000003U
+#define PSCI_SYSTEM_OFF 0x84000008U
+
+/* A system register as ESR_ELx.ISS names it (D19.2.37, ISS encoding of MSR and MRS). */
+#define SYSREG(op0, op1, crn, crm, op2)                                                            \
+	((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The VMs' consoles: two rings each. The guest never waits for the system manager. */
+#include "core.h"
+
+void console_put(struct vm *vm, uint8_t byte)
+{
+	struct console *c = &vm->shared.console;
+	bool slept;
+
+	spin_lock(&c->tx_lock);
+	uint32_t used = c->tx_head - load_acquire(&c->tx_tail);
+	slept = used == 0;
+	if (used < CONSOLE_TX_SIZE) {
+		vm->tx[c->tx_head % CONSOLE_TX_SIZE] = byte;
+		store_release(&c->tx_head, c->tx_head + 1);
+	} else {
+		c->dropped++;
+	}
+	spin_unlock(&c->tx_lock);
+	if (slept)
+		system_manager_wake();
+}
+
+int console_get(struct vm *vm)
+{
+	struct console *c = &vm->shared.console;
+	uint32_t tail = c->rx_tail;
+
+	if (tail == load_acquire(&c->rx_head))
+		return -1;
+	uint8_t byte = c->rx[tail % CONSOLE_RX_SIZE];
+	store_release(&c->rx_tail, tail + 1);
+	return byte;
+}
+
+bool console_pending(struct vm *vm)
+{
+	struct console *c = &vm->shared.console;
+
+	return c->rx_tail != load_acquire(&c->rx_head);
+}
+
+uint32_t console_take(struct vm *vm, char *bytes, uint32_t size)
+{
+	struct console *c = &vm->shared.console;
+	uint32_t tail = c->tx_tail;
+	uint32_t used = load_acquire(&c->tx_head) - tail;
+
+	if (used < size)
+		size = used;
+	for (uint32_t i = 0; i < size; i++)
+		bytes[i] = (char)vm->tx[(tail + i) % CONSOLE_TX_SIZE];
+	store_release(&c->tx_tail, tail + size);
+	return size;
+}
+
+bool console_input(struct vm *vm, uint8_t byte)
+{
+	struct console *c = &vm->shared.console;
+	uint32_t head = c->rx_head;
+
+	if (head - load_acquire(&c->rx_tail) == CONSOLE_RX_SIZE)
+		return false;
+	c->rx[head % CONSOLE_RX_SIZE] = byte;
+	store_release(&c->rx_head, head + 1);
+	arch_console_notify(vm);
+	return true;
+}
+
+static void flush_line(struct vm *vm)
+{
+	vm->line[vm->line_length] = '\0';
+	if (vm->line_length != 0)
+		log_line("%s| %s", vm_plan(vm)->name, vm->line);
+	vm->line_length = 0;
+}
+
+void console_mirror(struct vm *vm)
+{
+	char bytes[64];
+	uint32_t count;
+
+	while ((count = console_take(vm, bytes, sizeof(bytes))) != 0) {
+		for (uint32_t i = 0; i < count; i++) {
+			if (bytes[i] == '\n' || vm->line_length == sizeof(vm->line) - 1)
+				flush_line(vm);
+			if (bytes[i] >= ' ' || bytes[i] == '\t')
+				vm->line[vm->line_length++] = bytes[i];
+		}
+	}
+}
+
+void console_reset(struct vm *vm)
+{
+	struct console *c = &vm->shared.console;
+
+	console_mirror(vm);
+	flush_line(vm);
+	if (c->dropped != 0)
+		log_line("%s: %u bytes of console output dropped", vm_plan(vm)->name, c->dropped);
+	c->dropped = 0;
+	c->rx_tail = c->rx_head;
+}

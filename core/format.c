@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include <bulkhead/format.h>
+#include <bulkhead/types.h>
+
+#define WIDTH_MAX 255 /* a wider field is a mistake in the format */
+
+struct output {
+	char *text;
+	size_t size;
+	size_t length; /* of the whole text, also of what did not fit */
+};
+
+struct spec {
+	unsigned int width;
+	size_t precision; /* SIZE_MAX: none */
+	unsigned int longs; /* 0: int, 1: long, 2: long long */
+	bool is_size;
+	bool zero;
+	bool left;
+};
+
+static void put(struct output *out, char c)
+{
+	if (out->length + 1 < out->size)
+		out->text[out->length] = c;
+	out->length++;
+}
+
+static void pad(struct output *out, char c, size_t have, unsigned int width)
+{
+	for (; have < width; have++)
+		put(out, c);
+}
+
+static void put_text(struct output *out, const struct spec *spec, const char *text, size_t length)
+{
+	if (!spec->left)
+		pad(out, ' ', length, spec->width);
+	for (size_t i = 0; i < length; i++)
+		put(out, text[i]);
+	if (spec->left)
+		pad(out, ' ', length, spec->width);
+}
+
+static void put_number(struct output *out, const struct spec *spec, unsigned long long value,
+		       bool negative, unsigned int base)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	size_t length;
+
+	do {
+		digits[--at] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value != 0);
+	length = sizeof(digits) - at;
+
+	/* Zeros stand between the sign and the digits, blanks before the sign. */
+	if (negative && spec->zero && !spec->left)
+		put(out, '-');
+	if (spec->zero && !spec->left)
+		pad(out, '0', length + negative, spec->width);
+	if (negative && (!spec->zero || spec->left))
+		digits[--at] = '-';
+	if (spec->zero && !spec->left)
+		put_text(out, &(struct spec){0}, digits + at, length);
+	else
+		put_text(out, spec, digits + at, sizeof(digits) - at);
+}
+
+/* va_list may be an array type, so that only a struct can be handed on by pointer. */
+struct arguments {
+	va_list list;
+};
+
+static unsigned long long next_unsigned(struct arguments *args, const struct spec *spec)
+{
+	if (spec->is_size)
+		return va_arg(args->list, size_t);
+	if (spec->longs >= 2)
+		return va_arg(args->list, unsigned long long);
+	if (spec->longs == 1)
+		return va_arg(args->list, unsigned long);
+	return va_arg(args->list, unsigned int);
+}
+
+static long long next_signed(struct arguments *args, const struct spec *spec)
+{
+	if (spec->is_size)
+		return va_arg(args->list, ptrdiff_t);
+	if (spec->longs >= 2)
+		return va_arg(args->list, long long);
+	if (spec->longs == 1)
+		return va_arg(args->list, long);
+	return va_arg(args->list, int);
+}
+
+static const char *read_digits(const char *at, unsigned int *value)
+{
+	*value = 0;
+	for (; *at >= '0' && *at <= '9'; at++) {
+		*value = *value * 10 + (unsigned int)(*at - '0');
+		if (*value > WIDTH_MAX)
+			*value = WIDTH_MAX;
+	}
+	return at;
+}
+
+/* Reads what stands between '%' and the conversion; returns where the conversion stands. */
+static const char *read_spec(const char *at, struct spec *spec, struct arguments *args)
+{
+	unsigned int digits;
+	int given;
+
+	*spec = (struct spec){.precision = SIZE_MAX};
+	for (; *at == '0' || *at == '-'; at++) {
+		spec->zero = spec->zero || *at == '0';
+		spec->left = spec->left || *at == '-';
+	}
+	at = read_digits(at, &spec->width);
+	if (at[0] == '.' && at[1] == '*') {
+		given = va_arg(args->list, int);
+		spec->precision = given < 0 ? SIZE_MAX : (size_t)given;
+		at += 2;
+	} else if (at[0] == '.') {
+		at = read_digits(at + 1, &digits);
+		spec->precision = digits;
+	}
+	for (; *at == 'l' || *at == 'z'; at++) {
+		spec->longs += *at == 'l';
+		spec->is_size = spec->is_size || *at == 'z';
+	}
+	return at;
+}
+
+static void put_string(struct output *out, const struct spec *spec, const char *text)
+{
+	size_t length = 0;
+
+	if (!text)
+		text = "(null)";
+	while (length < spec->precision && text[length] != '\0')
+		length++;
+	put_text(out, spec, text, length);
+}
+
+/* Writes one conversion; false when it is not one of ours. */
+static bool convert(struct output *out, char conversion, const struct spec *spec,
+		    struct arguments *args)
+{
+	long long number;
+	char c;
+
+	switch (conversion) {
+	case 's':
+		put_string(out, spec, va_arg(args->list, const char *));
+		return true;
+	case 'c':
+		c = (char)va_arg(args->list, int);
+		put_text(out, spec, &c, 1);
+		return true;
+	case 'd':
+		number = next_signed(args, spec);
+		put_number(out, spec,
+			   number < 0 ? -(unsigned long long)number : (unsigned long long)number,
+			   number < 0, 10);
+		return true;
+	case 'u':
+		put_number(out, spec, next_unsigned(args, spec), false, 10);
+		return true;
+	case 'x':
+		put_number(out, spec, next_unsigned(args, spec), false, 16);
+		return true;
+	case '%':
+		put(out, '%');
+		return true;
+	default:
+		return false;
+	}
+}
+
+size_t bh_vformat(char *out, size_t size, const char *format, va_list list)
+{
+	struct output output = {.text = out, .size = size};
+	struct arguments args;
+	struct spec spec;
+	const char *end;
+
+	va_copy(args.list, list);
+	while (*format != '\0') {
+		if (*format != '%') {
+			put(&output, *format++);
+			continue;
+		}
+		end = read_spec(format + 1, &spec, &args);
+		if (*end != '\0' && convert(&output, *end, &spec, &args)) {
+			format = end + 1;
+			continue;
+		}
+		/* Not ours: shown as it stands, so that the mistake is seen. */
+		put(&output, *format++);
+	}
+	va_end(args.list);
+	if (size > 0)
+		out[output.length < size ? output.length : size - 1] = '\0';
+	return output.length;
+}
+
+size_t bh_format(char *out, size_t size, const char *format, ...)
+{
+	va_list args;
+	size_t length;
+
+	va_start(args, format);
+	length = bh_vformat(out, size, format, args);
+	va_end(args);
+	return length;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start, stop and abort, step for step as in docs/lifecycle.md. Runs in the system manager. */
+#include "core.h"
+
+#include <string.h>
+
+#define ATTEMPT_SECONDS 1 /* how long a stop signal may take before a stronger one is tried */
+
+static const char *name(const struct vm *vm)
+{
+	return vm_plan(vm)->name;
+}
+
+static void set_state(struct vm *vm, enum vm_state state)
+{
+	BH_CHECK(vm_state_allows((enum vm_state)vm->state, state));
+	vm->state = state;
+}
+
+static struct mailbox *mailbox_of(const struct vm *vm, uint32_t vcpu)
+{
+	return &cpu_record(vm_plan(vm)->core[vcpu])->mailbox;
+}
+
+/* The doorbells are separate: a stop rings them only when the mappings have gone. */
+static void command_cores(const struct vm *vm, enum core_command command)
+{
+	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++) {
+		struct mailbox *box = mailbox_of(vm, i);
+
+		BH_CHECK(load_acquire(&box->command) == COMMAND_NONE);
+		box->vm = vm->index;
+		store_release(&box->command, command);
+	}
+}
+
+static void ring_cores(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++)
+		arch_doorbell(vm_plan(vm)->core[i]);
+}
+
+static bool cores_are(const struct vm *vm, enum core_state state)
+{
+	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++) {
+		const struct mailbox *box = mailbox_of(vm, i);
+
+		if (load_acquire(&box->command) != COMMAND_NONE ||
+		    load_acquire(&box->state) != state)
+			return false;
+	}
+	return true;
+}
+
+/* Waits until every core of @vm is in @state; false when @deadline (0: none) passed first. */
+static bool wait_cores(const struct vm *vm, enum core_state state, uint64_t deadline)
+{
+	while (!cores_are(vm, state)) {
+		if (deadline != 0 && arch_ticks() >= deadline)
+			return cores_are(vm, state);
+		system_manager_service();
+		if (!cores_are(vm, state))
+			arch_wait(deadline);
+	}
+	return true;
+}
+
+static void map_memory(const struct vm *vm, bool on)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	for (uint32_t r = 0; r < plan->nregions; r++) {
+		struct extent extent = {plan->region[r].pa, plan->region[r].size};
+
+		if (on)
+			own_map(extent, PT_DATA);
+		else
+			own_unmap(extent);
+	}
+}
+
+void vm_scrub_begin(struct vm *vm)
+{
+	set_state(vm, VM_SCRUBBING);
+	map_memory(vm, true);
+	command_cores(vm, COMMAND_SCRUB);
+	ring_cores(vm);
+}
+
+void vm_scrub_end(struct vm *vm)
+{
+	wait_cores(vm, CORE_IDLE, 0);
+	map_memory(vm, false);
+	ledger_mark(machine_ledger(), vm->index, MEMORY_CLEAN);
+	set_state(vm, VM_STOPPED);
+}
+
+/* Copies one image; the plan was checked, so every byte has its place. */
+static void receive(const struct plan_vm *plan, const struct plan_image *image)
+{
+	const uint8_t *from = pa_to_ptr(image->from);
+
+	for (uint64_t done = 0; done < image->size;) {
+		uint64_t left = 0;
+		pa_t to = plan_translate(plan, gpa(image->to.v + done), &left);
+		uint64_t size = left < image->size - done ? left : image->size - done;
+
+		BH_CHECK(size != 0);
+		memcpy(pa_to_ptr(to), from + done, size);
+		arch_publish(pa_to_ptr(to), size);
+		done += size;
+	}
+}
+
+/* Fresh seeds at every start: a guest that restarts must not see the same random numbers again. */
+static void seed(const struct plan_vm *plan)
+{
+	const struct plan_image *fdt = &plan->image[IMAGE_FDT];
+	uint64_t left = 0;
+	uint8_t *at = pa_to_ptr(plan_translate(plan, fdt->to, &left));
+
+	if (plan->rng_seed_offset != 0)
+		entropy_get(at + plan->rng_seed_offset, GUEST_RNG_SEED_BYTES);
+	if (plan->kaslr_seed_offset != 0)
+		entropy_get(at + plan->kaslr_seed_offset, sizeof(uint64_t));
+	arch_publish(at, fdt->size);
+}
+
+enum bh_error vm_load(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	if (!vm_state_allows((enum vm_state)vm->state, VM_LOADED))
+		return BH_WRONG_STATE;
+	log_line("%s: start 1/7: asked", name(vm));
+	ledger_mark(machine_ledger(), vm->index, MEMORY_IN_USE);
+	map_memory(vm, true);
+	log_line("%s: start 2/7: memory mapped, %lu MiB", name(vm), plan_vm_memory(plan) / MIB);
+	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++)
+		receive(plan, &plan->image[i]);
+	seed(plan);
+	log_line("%s: start 3/7: images received", name(vm));
+	map_memory(vm, false);
+	log_line("%s: start 4/7: memory unmapped", name(vm));
+	set_state(vm, VM_LOADED);
+	return BH_OK;
+}
+
+enum bh_error vm_start(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	if (!vm_state_allows((enum vm_state)vm->state, VM_RUNNING))
+		return BH_WRONG_STATE;
+	memset(vm->shared.vcpu, 0, sizeof(vm->shared.vcpu));
+	memset(&vm->shared.arch, 0, sizeof(vm->shared.arch));
+	vm->shared.vcpu[0] = (struct vcpu_shared){
+		.power = VCPU_POWER_PENDING, .entry = plan->entry.v, .context = plan->image[IMAGE_FDT].to.v};
+	set_state(vm, VM_RUNNING);
+	vm->started = arch_ticks();
+	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
+		 plan->ncores == 1 ? "" : "s");
+	command_cores(vm, COMMAND_START);
+	ring_cores(vm);
+	wait_cores(vm, CORE_RUNNING, arch_ticks() + ATTEMPT_SECONDS * arch_tick_rate());
+	return BH_OK;
+}
+
+/* Every core out of the guest, by ever stronger signals. */
+static bool park_cores(const struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	for (uint32_t attempt = 0;; attempt++) {
+		bool kicked = false;
+
+		for (uint32_t i = 0; i < plan->ncores; i++)
+			if (load_acquire(&mailbox_of(vm, i)->state) != CORE_PARKED ||
+			    load_acquire(&mailbox_of(vm, i)->command) != COMMAND_NONE)
+				kicked |= arch_stop_kick(plan->core[i], attempt);
+		if (wait_cores(vm, CORE_PARKED, arch_ticks() + ATTEMPT_SECONDS * arch_tick_rate()))
+			return true;
+		if (!kicked)
+			return false;
+	}
+}
+
+/* A core that has not answered is never called free: it keeps its VM's memory with it. */
+static enum bh_error quarantine(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	for (uint32_t i = 0; i < plan->ncores; i++) {
+		struct mailbox *box = mailbox_of(vm, i);
+
+		if (load_acquire(&box->state) == CORE_PARKED)
+			continue;
+		store_release(&box->state, CORE_LOST);
+		log_line("%s: core %u did not leave its guest: quarantined until reset", name(vm),
+			 plan->core[i]);
+	}
+	set_state(vm, VM_QUARANTINED);
+	return BH_CORE_LOST;
+}
+
+/* Events of several cores of one VM are one event: the first one decides, the stop ends them all. */
+static void forget_events(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++)
+		store_release(&mailbox_of(vm, i)->event, EVENT_NONE);
+}
+
+enum bh_error vm_unload(struct vm *vm)
+{
+	if (vm->state != VM_LOADED)
+		return BH_WRONG_STATE;
+	vm_scrub_begin(vm);
+	vm_scrub_end(vm);
+	return BH_OK;
+}
+
+enum bh_error vm_stop(struct vm *vm, const char *why)
+{
+	if (!vm_state_allows((enum vm_state)vm->state, VM_STOPPING))
+		return BH_WRONG_STATE;
+
+	log_line("%s: stop 1/5: %s", name(vm), why);
+	set_state(vm, VM_STOPPING);
+	command_cores(vm, COMMAND_STOP);
+	arch_vm_remove(vm);
+	log_line("%s: stop 2/5: stop sent, %s", name(vm), arch_stop_method());
+	if (!park_cores(vm))
+		return quarantine(vm);
+	arch_vm_quiesce(vm);
+	console_reset(vm);
+	ledger_mark(machine_ledger(), vm->index, MEMORY_DIRTY);
+	log_line("%s: stop 3/5: cores parked, interrupts cut off; scrubbing", name(vm));
+	vm_scrub_begin(vm);
+	vm_scrub_end(vm);
+	forget_events(vm);
+	log_line("%s: stop 4/5: memory zero, mappings removed", name(vm));
+	log_line("%s: stop 5/5: cores idle", name(vm));
+	return BH_OK;
+}
+
+/* True when @vm may restart now; counts it. */
+static bool restart_allowed(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	uint64_t window = plan->restart_window * arch_tick_rate();
+
+	if (vm->restarts == 0 || arch_ticks() - vm->restart_first > window) {
+		vm->restart_first = arch_ticks();
+		vm->restarts = 0;
+	}
+	return vm->restarts++ < plan->restart_limit;
+}
+
+static void restart(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	if (!restart_allowed(vm)) {
+		log_line("%s: %s: limit %u in %u s", name(vm), bh_strerror(BH_CRASH_LOOP),
+			 plan->restart_limit, plan->restart_window);
+		return;
+	}
+	log_line("%s: restart %u of %u in %u s", name(vm), vm->restarts, plan->restart_limit,
+		 plan->restart_window);
+	vm_load(vm);
+	vm_start(vm);
+}
+
+void vm_event(struct vm *vm, struct mailbox *from)
+{
+	enum core_event event = (enum core_event)load_acquire(&from->event);
+	struct vcpu_fault fault = from->fault;
+
+	store_release(&from->event, EVENT_NONE);
+	const char *why = event == EVENT_OFF ? "the guest switched itself off" :
+			  event == EVENT_RESET ? "the guest asked for a reset" :
+						 "aborted";
+
+	if (event == EVENT_ABORT)
+		log_line("%s: abort 1/6: %s, address 0x%lx, pc 0x%lx, syndrome 0x%lx", name(vm),
+			 fault.what, fault.address, fault.pc, fault.syndrome);
+	if (vm_stop(vm, why) != BH_OK)
+		return;
+	if (event == EVENT_RESET)
+		restart(vm);
+	if (event == EVENT_ABORT)
+		log_line("%s: abort 6/6: ended, reported to the manager", name(vm));
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Without CONFIG_OPERATOR_PROMPT nobody at the UART can say anything. */
+#include "core.h"
+
+bool prompt_poll(void)
+{
+	return false;
+}
+
+bool prompt_attached(void)
+{
+	return false;
+}

@@ -1,0 +1,738 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what is wanted (manifest) and what there is (machine) to who owns what
+ * (plan). Every step either fills its part of the plan or refuses with one
+ * sentence; nothing is taken back. The plan under construction is also the
+ * list of what is taken, so that no second list can disagree with it.
+ */
+#include <string.h>
+
+#include <bulkhead/boot_info.h>
+#include <bulkhead/plan.h>
+
+#define SPI_FIRST 32U
+#define PA_MAX ((uint64_t)1 << 52) /* Arm's largest physical address space */
+#define ANY_NODE UINT64_MAX /* wider than a node's number, so never one */
+#define NOBODY UINT32_MAX
+#define MANAGEMENT (UINT32_MAX - 1)
+
+struct planner {
+	const struct manifest *manifest;
+	const struct machine *machine;
+	const struct image_info *images;
+	uint32_t nimages;
+	struct plan *plan;
+	struct bh_report *report;
+	uint32_t owner[CONFIG_MAX_CPUS]; /* of each core: a VM's index, NOBODY or MANAGEMENT */
+};
+
+static unsigned long long mib(uint64_t bytes)
+{
+	return bytes / MIB;
+}
+
+/* --- sizes --- */
+
+uint64_t plan_vm_bytes(const struct manifest_vm *vm)
+{
+	uint64_t gib = align_up(vm->memory, GIB) / GIB;
+	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
+	uint64_t pages = VM_FIXED_PAGES + cpu_tables + 2 * gib;
+
+	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
+}
+
+static uint64_t all_vm_bytes(const struct manifest *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < manifest->nvms; i++)
+		bytes += plan_vm_bytes(&manifest->vm[i]);
+	return bytes;
+}
+
+uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
+			 uint64_t core_bytes)
+{
+	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES;
+
+	return align_up(align_up(core_bytes, PAGE_SIZE) +
+				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +
+				all_vm_bytes(manifest),
+			BLOCK_SIZE);
+}
+
+/* --- is what we were given fit to plan with? --- */
+
+static bool is_sane(struct extent e)
+{
+	return range_inside(e.base.v, e.size, 0, PA_MAX);
+}
+
+static enum bh_error check_cpus(const struct machine *m, struct bh_report *report)
+{
+	if (m->ncpus == 0 || m->ncpus > CONFIG_MAX_CPUS || m->boot_cpu >= m->ncpus)
+		return bh_fail(report, BH_BAD_MACHINE,
+			       "machine: %u cores, started on core %u; 1 to %u cores are allowed",
+			       m->ncpus, m->boot_cpu, CONFIG_MAX_CPUS);
+	for (uint32_t i = 0; i < m->ncpus; i++) {
+		for (uint32_t k = 0; k < i; k++) {
+			if (m->cpu[i].hwid == m->cpu[k].hwid)
+				return bh_fail(report, BH_BAD_MACHINE,
+					       "machine: cores %u and %u have the same hardware id "
+					       "0x%llx",
+					       k, i, (unsigned long long)m->cpu[i].hwid);
+		}
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_memory(const struct machine *m, struct bh_report *report)
+{
+	uint64_t end = 0;
+
+	if (m->nmemory == 0 || m->nmemory > MACHINE_MAX_MEMORY)
+		return bh_fail(report, BH_BAD_MACHINE,
+			       "machine: %u extents of usable memory; 1 to %u are allowed",
+			       m->nmemory, MACHINE_MAX_MEMORY);
+	for (uint32_t i = 0; i < m->nmemory; i++) {
+		struct extent e = m->memory[i].extent;
+
+		if (!is_sane(e) || e.base.v < end)
+			return bh_fail(report, BH_BAD_MACHINE,
+				       "machine: memory extent %u at 0x%llx overlaps another, is out "
+				       "of order or beyond 52 bits",
+				       i, (unsigned long long)e.base.v);
+		end = extent_end(e);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_input(const struct planner *p)
+{
+	enum bh_error error = check_cpus(p->machine, p->report);
+
+	if (error == BH_OK)
+		error = check_memory(p->machine, p->report);
+	if (error != BH_OK)
+		return error;
+	if (p->machine->arm64.gic_version == 2)
+		return bh_fail(p->report, BH_BAD_MACHINE,
+			       "machine: its interrupt controller is a GICv2; GICv3 or later is "
+			       "required");
+	if (p->nimages > ARRAY_SIZE(p->plan->images))
+		return bh_fail(p->report, BH_TOO_MANY, "images: %u files; at most %u are allowed",
+			       p->nimages, (unsigned int)ARRAY_SIZE(p->plan->images));
+	for (uint32_t i = 0; i < p->nimages; i++) {
+		if (!is_sane(p->images[i].extent))
+			return bh_fail(p->report, BH_BAD_IMAGE,
+				       "images: '%s' is not in the machine's address space",
+				       p->images[i].name);
+	}
+	if (!is_sane(p->plan->core) || p->plan->core.size < all_vm_bytes(p->manifest))
+		return bh_fail(p->report, BH_NO_MEMORY,
+			       "hypervisor: its extent has %llu KiB; %llu KiB are needed for the "
+			       "VMs alone",
+			       p->plan->core.size / 1024ULL, all_vm_bytes(p->manifest) / 1024ULL);
+	return BH_OK;
+}
+
+/* --- host and fixed parts --- */
+
+static enum bh_error plan_host(struct planner *p)
+{
+	const struct manifest_host *host = &p->manifest->host;
+	uint32_t core = host->management_core;
+
+	if (core == MANIFEST_ANY_CORE)
+		core = p->machine->boot_cpu;
+	if (core >= p->machine->ncpus)
+		return bh_fail(p->report, BH_NO_SUCH_CORE,
+			       "/host: management-core: core %u does not exist; this machine has "
+			       "cores 0 to %u",
+			       core, p->machine->ncpus - 1);
+	p->plan->management_core = core;
+	p->plan->stop_method = (uint32_t)host->stop_method;
+	p->plan->when_idle = (uint32_t)host->when_idle;
+	p->owner[core] = MANAGEMENT;
+	for (uint32_t i = 0; i < p->nimages; i++) {
+		if (p->images[i].extent.size != 0)
+			p->plan->images[p->plan->nimages++] = p->images[i].extent;
+	}
+	return BH_OK;
+}
+
+/* Names and options; and a refusal of what this release cannot give. */
+static enum bh_error plan_options(struct planner *p)
+{
+	for (uint32_t i = 0; i < p->manifest->nvms; i++) {
+		const struct manifest_vm *want = &p->manifest->vm[i];
+		struct plan_vm *vm = &p->plan->vm[i];
+
+		if (want->ndevices != 0)
+			return bh_fail(p->report, BH_NO_DEVICE,
+				       "/vms/%s: devices: '%s' cannot be given to a VM; this needs "
+				       "the IOMMU support of a later release",
+				       want->name, want->device[0]);
+		memcpy(vm->name, want->name, sizeof(vm->name));
+		vm->vmid = i + 1;
+		vm->autostart = want->autostart;
+		vm->restart_limit = want->restart_limit;
+		vm->restart_window = want->restart_window;
+		vm->console = want->console;
+	}
+	p->plan->nvms = p->manifest->nvms;
+	return BH_OK;
+}
+
+/* The VMs' extents stand at the end of the core's, in order; the pool is what lies before them. */
+static void plan_hypervisor(struct planner *p)
+{
+	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->manifest);
+
+	for (uint32_t i = 0; i < p->plan->nvms; i++) {
+		uint64_t size = plan_vm_bytes(&p->manifest->vm[i]);
+
+		p->plan->vm[i].hypervisor = (struct extent){pa(at), size};
+		at += size;
+	}
+}
+
+/* --- cores --- */
+
+/* A hardware thread of @core's core that is not free for @vm; NOBODY when there is none. */
+static uint32_t foreign_sibling(const struct planner *p, uint32_t core, uint32_t vm)
+{
+	const struct machine *m = p->machine;
+
+	for (uint32_t i = 0; i < m->ncpus; i++) {
+		if (m->cpu[i].core_id != m->cpu[core].core_id || i == core)
+			continue;
+		if (p->owner[i] != NOBODY && p->owner[i] != vm)
+			return i;
+	}
+	return NOBODY;
+}
+
+static bool has_sibling_in(const struct planner *p, uint32_t core, uint32_t vm)
+{
+	const struct machine *m = p->machine;
+
+	for (uint32_t i = 0; i < m->ncpus; i++) {
+		if (m->cpu[i].core_id == m->cpu[core].core_id && p->owner[i] == vm)
+			return true;
+	}
+	return false;
+}
+
+static enum bh_error core_refused(const struct planner *p, uint32_t vm, uint32_t core,
+				  uint32_t owner, const char *how)
+{
+	const char *name = p->manifest->vm[vm].name;
+
+	if (owner == MANAGEMENT)
+		return bh_fail(p->report, BH_CORE_TAKEN,
+			       "/vms/%s: cores: core %u is %s the management core; a VM may have "
+			       "any other",
+			       name, core, how);
+	return bh_fail(p->report, BH_CORE_TAKEN,
+		       "/vms/%s: cores: core %u is %s a core of /vms/%s; a core may belong to one "
+		       "VM",
+		       name, core, how, p->manifest->vm[owner].name);
+}
+
+static enum bh_error give_core(struct planner *p, uint32_t vm, uint32_t core)
+{
+	struct plan_vm *out = &p->plan->vm[vm];
+	uint32_t sibling;
+
+	if (core >= p->machine->ncpus)
+		return bh_fail(p->report, BH_NO_SUCH_CORE,
+			       "/vms/%s: cores: core %u does not exist; this machine has cores 0 "
+			       "to %u",
+			       p->manifest->vm[vm].name, core, p->machine->ncpus - 1);
+	if (p->owner[core] != NOBODY)
+		return core_refused(p, vm, core, p->owner[core], "already");
+	sibling = foreign_sibling(p, core, vm);
+	if (sibling != NOBODY)
+		return core_refused(p, vm, core, p->owner[sibling], "an SMT sibling of");
+	p->owner[core] = vm;
+	out->core[out->ncores++] = core;
+	return BH_OK;
+}
+
+static enum bh_error plan_named_cores(struct planner *p, uint32_t vm)
+{
+	const struct manifest_vm *want = &p->manifest->vm[vm];
+	enum bh_error error = BH_OK;
+
+	for (uint32_t i = 0; i < want->ncores && error == BH_OK; i++)
+		error = give_core(p, vm, want->core[i]);
+	return error;
+}
+
+static bool is_free(const struct planner *p, uint32_t core, uint32_t vm, uint64_t node)
+{
+	return p->owner[core] == NOBODY && (node == ANY_NODE || p->machine->cpu[core].node == node) &&
+	       foreign_sibling(p, core, vm) == NOBODY;
+}
+
+static uint32_t count_free(const struct planner *p, uint32_t vm, uint64_t node)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < p->machine->ncpus; i++)
+		count += is_free(p, i, vm, node);
+	return count;
+}
+
+/* The first node, in the order of cores, that has all the cores; ANY_NODE when none has. */
+static uint64_t node_with_cores(const struct planner *p, uint32_t vm, uint32_t count)
+{
+	for (uint32_t i = 0; i < p->machine->ncpus; i++) {
+		uint32_t node = p->machine->cpu[i].node;
+
+		if (is_free(p, i, vm, node) && count_free(p, vm, node) >= count)
+			return node;
+	}
+	return ANY_NODE;
+}
+
+/* A free core for @vm: first a sibling of what it has (nobody else may have it), else the lowest. */
+static uint32_t pick_core(const struct planner *p, uint32_t vm, uint64_t node)
+{
+	uint32_t lowest = NOBODY;
+
+	for (uint32_t i = 0; i < p->machine->ncpus; i++) {
+		if (!is_free(p, i, vm, node))
+			continue;
+		if (has_sibling_in(p, i, vm))
+			return i;
+		if (lowest == NOBODY)
+			lowest = i;
+	}
+	return lowest;
+}
+
+static enum bh_error plan_any_cores(struct planner *p, uint32_t vm)
+{
+	uint32_t count = p->manifest->vm[vm].ncores;
+	uint32_t free = count_free(p, vm, ANY_NODE);
+	uint64_t node = node_with_cores(p, vm, count);
+	enum bh_error error = BH_OK;
+
+	if (free < count)
+		return bh_fail(p->report, BH_NO_CORE,
+			       "/vms/%s: core-count: %u cores; this machine has %u left for it",
+			       p->manifest->vm[vm].name, count, free);
+	for (uint32_t i = 0; i < count && error == BH_OK; i++)
+		error = give_core(p, vm, pick_core(p, vm, node));
+	return error;
+}
+
+/* Cores named in the manifest first: who only counts gets what is left. */
+static enum bh_error plan_cores(struct planner *p)
+{
+	enum bh_error error = BH_OK;
+
+	for (uint32_t i = 0; i < p->plan->nvms && error == BH_OK; i++) {
+		if (!p->manifest->vm[i].any_core)
+			error = plan_named_cores(p, i);
+	}
+	for (uint32_t i = 0; i < p->plan->nvms && error == BH_OK; i++) {
+		if (p->manifest->vm[i].any_core)
+			error = plan_any_cores(p, i);
+	}
+	return error;
+}
+
+/* --- memory --- */
+
+struct gap {
+	uint64_t base; /* both multiples of BLOCK_SIZE */
+	uint64_t end;
+	uint32_t node;
+};
+
+static void lower(struct extent *lowest, uint64_t base, uint64_t size, uint64_t at)
+{
+	if (size == 0 || base + size <= at)
+		return;
+	if (lowest->size == 0 || base < lowest->base.v)
+		*lowest = (struct extent){pa(base), size};
+}
+
+/* Of all that is taken and ends behind @at, the extent that begins lowest; empty: none. */
+static struct extent next_taken(const struct plan *plan, uint64_t at)
+{
+	struct extent lowest = {pa(0), 0};
+
+	lower(&lowest, plan->core.base.v, plan->core.size, at);
+	for (uint32_t i = 0; i < plan->nimages; i++)
+		lower(&lowest, plan->images[i].base.v, plan->images[i].size, at);
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		const struct plan_vm *vm = &plan->vm[i];
+
+		for (uint32_t k = 0; k < vm->nregions; k++)
+			lower(&lowest, vm->region[k].pa.v, vm->region[k].size, at);
+	}
+	return lowest;
+}
+
+/* The first whole blocks free in [*@from, @end); *@from moves behind them. */
+static bool next_gap_within(const struct plan *plan, uint64_t *from, uint64_t end, struct gap *gap)
+{
+	while (*from < end) {
+		struct extent taken = next_taken(plan, *from);
+		uint64_t base = align_up(*from, BLOCK_SIZE);
+		uint64_t stop = end;
+
+		*from = end;
+		if (taken.size != 0 && taken.base.v < end) {
+			stop = taken.base.v;
+			*from = extent_end(taken);
+		}
+		stop = align_down(stop, BLOCK_SIZE);
+		if (base < stop) {
+			gap->base = base;
+			gap->end = stop;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The first free gap at or behind *@from, in one node; *@from moves behind it. */
+static bool next_gap(const struct planner *p, uint64_t *from, struct gap *gap)
+{
+	const struct machine *m = p->machine;
+
+	for (uint32_t i = 0; i < m->nmemory; i++) {
+		uint64_t base = m->memory[i].extent.base.v;
+		uint64_t end = extent_end(m->memory[i].extent);
+
+		gap->node = m->memory[i].node;
+		/* Firmware's map may divide what is one piece. */
+		while (i + 1 < m->nmemory && m->memory[i + 1].extent.base.v == end &&
+		       m->memory[i + 1].node == gap->node)
+			end = extent_end(m->memory[++i].extent);
+		if (end <= *from)
+			continue;
+		if (*from < base)
+			*from = base;
+		if (next_gap_within(p->plan, from, end, gap))
+			return true;
+	}
+	return false;
+}
+
+/* The smallest gap that holds @size at a multiple of @align; true and its place in @at when found. */
+static bool best_fit(const struct planner *p, uint64_t node, uint64_t size, uint64_t align,
+		     uint64_t *at)
+{
+	uint64_t best = UINT64_MAX;
+	uint64_t from = 0;
+	struct gap gap;
+
+	while (next_gap(p, &from, &gap)) {
+		uint64_t base = align_up(gap.base, align);
+
+		if ((node != ANY_NODE && gap.node != node) || gap.end - gap.base >= best)
+			continue;
+		if (base < gap.end && gap.end - base >= size) {
+			best = gap.end - gap.base;
+			*at = base;
+		}
+	}
+	return best != UINT64_MAX;
+}
+
+static bool largest_gap(const struct planner *p, uint64_t node, struct gap *largest)
+{
+	uint64_t from = 0;
+	struct gap gap;
+
+	*largest = (struct gap){0, 0, 0};
+	while (next_gap(p, &from, &gap)) {
+		if (node != ANY_NODE && gap.node != node)
+			continue;
+		if (gap.end - gap.base > largest->end - largest->base)
+			*largest = gap;
+	}
+	return largest->end != 0;
+}
+
+static void add_region(struct plan_vm *vm, uint64_t at, uint64_t size)
+{
+	gpa_t to = gpa(GUEST_RAM_BASE + plan_vm_memory(vm));
+
+	vm->region[vm->nregions++] = (struct plan_region){.gpa = to, .pa = pa(at), .size = size};
+}
+
+static bool place_whole(struct planner *p, struct plan_vm *vm, uint64_t node, uint64_t size)
+{
+	uint64_t at = 0;
+
+	if ((size >= GIB && best_fit(p, node, size, GIB, &at)) ||
+	    best_fit(p, node, size, BLOCK_SIZE, &at)) {
+		add_region(vm, at, size);
+		return true;
+	}
+	return false;
+}
+
+static bool place_pieces(struct planner *p, struct plan_vm *vm, uint64_t node, uint64_t size)
+{
+	struct gap gap;
+
+	while (size != 0 && vm->nregions < CONFIG_MAX_REGIONS_PER_VM &&
+	       largest_gap(p, node, &gap)) {
+		uint64_t piece = gap.end - gap.base < size ? gap.end - gap.base : size;
+
+		add_region(vm, gap.base, piece);
+		size -= piece;
+	}
+	if (size != 0)
+		vm->nregions = 0;
+	return size == 0;
+}
+
+static enum bh_error no_memory(const struct planner *p, uint32_t vm)
+{
+	uint64_t total = 0;
+	uint64_t from = 0;
+	struct gap gap;
+
+	while (next_gap(p, &from, &gap))
+		total += gap.end - gap.base;
+	largest_gap(p, ANY_NODE, &gap);
+	return bh_fail(p->report, BH_NO_MEMORY,
+		       "/vms/%s: memory: %llu MiB; %llu MiB are left, %llu MiB in the largest "
+		       "extent, and a VM may have %u extents",
+		       p->manifest->vm[vm].name, mib(p->manifest->vm[vm].memory), mib(total),
+		       mib(gap.end - gap.base), CONFIG_MAX_REGIONS_PER_VM);
+}
+
+static enum bh_error plan_memory(struct planner *p)
+{
+	for (uint32_t i = 0; i < p->plan->nvms; i++) {
+		struct plan_vm *vm = &p->plan->vm[i];
+		uint64_t size = p->manifest->vm[i].memory;
+		uint64_t node = p->machine->cpu[vm->core[0]].node;
+
+		if (!place_whole(p, vm, node, size) && !place_pieces(p, vm, node, size) &&
+		    !place_whole(p, vm, ANY_NODE, size) && !place_pieces(p, vm, ANY_NODE, size))
+			return no_memory(p, i);
+	}
+	return BH_OK;
+}
+
+/* --- images --- */
+
+static const struct image_info *find_image(const struct planner *p, const char *name)
+{
+	for (uint32_t i = 0; i < p->nimages; i++) {
+		if (strncmp(p->images[i].name, name, sizeof(p->images[i].name)) == 0)
+			return &p->images[i];
+	}
+	return NULL;
+}
+
+/* On the host a file may be named without being there: nothing is known of it, nothing checked. */
+static bool is_known(const struct image_info *image)
+{
+	return image->size != 0 || image->extent.base.v != 0;
+}
+
+static enum bh_error get_image(const struct planner *p, uint32_t vm, const char *property,
+			       const char *file, const struct image_info **image)
+{
+	const char *name = p->manifest->vm[vm].name;
+
+	*image = find_image(p, file);
+	if (!*image)
+		return bh_fail(p->report, BH_NO_IMAGE,
+			       "/vms/%s: %s: '%s' is missing or unreadable; it must stand beside "
+			       "the manifest",
+			       name, property, file);
+	if (!is_known(*image))
+		return BH_OK;
+	if ((*image)->size == 0)
+		return bh_fail(p->report, BH_BAD_IMAGE, "/vms/%s: %s: '%s' is empty", name,
+			       property, file);
+	if ((*image)->extent.size != 0 && (*image)->extent.size < (*image)->size)
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: %s: '%s' has %llu bytes, but only %llu were read", name,
+			       property, file, (unsigned long long)(*image)->size,
+			       (unsigned long long)(*image)->extent.size);
+	return BH_OK;
+}
+
+static enum bh_error check_kernel(const struct planner *p, uint32_t vm,
+				  const struct image_info *kernel)
+{
+	const char *name = p->manifest->vm[vm].name;
+
+	if (!is_known(kernel))
+		return BH_OK;
+	if (!kernel->is_kernel)
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: kernel: '%s' is not an arm64 Image (no ARM\\x64 magic at "
+			       "byte 56)",
+			       name, kernel->name);
+	if (!is_aligned(kernel->load_offset, PAGE_SIZE))
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: kernel: '%s' wants to stand at offset 0x%llx; a multiple "
+			       "of 4 KiB is allowed",
+			       name, kernel->name, (unsigned long long)kernel->load_offset);
+	return BH_OK;
+}
+
+/* Moves *@at behind @size bytes there and up to the next block; false when this leaves 64 bits. */
+static bool advance(uint64_t *at, uint64_t size)
+{
+	if (!add_ok(*at, size, at) || *at > UINT64_MAX - BLOCK_SIZE)
+		return false;
+	*at = align_up(*at, BLOCK_SIZE);
+	return true;
+}
+
+/* Kernel, device tree and initrd, each in blocks of its own from the start of RAM. */
+static enum bh_error place_images(struct planner *p, uint32_t vm, const struct image_info *kernel,
+				  const struct image_info *initrd)
+{
+	struct plan_vm *out = &p->plan->vm[vm];
+	uint64_t run = kernel->run_size > kernel->size ? kernel->run_size : kernel->size;
+	uint64_t initrd_size = initrd ? initrd->size : 0;
+	uint64_t ram_end = GUEST_RAM_BASE + plan_vm_memory(out);
+	uint64_t at = GUEST_RAM_BASE;
+	uint64_t fdt = 0;
+	uint64_t end = 0;
+	bool fits = add_ok(at, kernel->load_offset, &at);
+
+	out->entry = gpa(at);
+	/* A kernel that is not known yet still gets one block. */
+	fits = fits && advance(&at, run ? run : 1);
+	fdt = at;
+	fits = fits && advance(&at, GUEST_FDT_MAX);
+	end = initrd_size ? 0 : fdt + GUEST_FDT_MAX;
+	fits = fits && (initrd_size == 0 || add_ok(at, initrd_size, &end));
+	if (!fits || end > ram_end)
+		return bh_fail(p->report, BH_TOO_BIG,
+			       "/vms/%s: memory: %llu MiB; the kernel ('%s', %llu KiB), a device "
+			       "tree and the initrd (%llu KiB) do not fit",
+			       out->name, mib(plan_vm_memory(out)), kernel->name, run / 1024ULL,
+			       initrd_size / 1024ULL);
+	out->image[IMAGE_KERNEL] =
+		(struct plan_image){kernel->extent.base, kernel->size, out->entry};
+	out->image[IMAGE_FDT].to = gpa(fdt);
+	if (initrd)
+		out->image[IMAGE_INITRD] =
+			(struct plan_image){initrd->extent.base, initrd->size, gpa(at)};
+	return BH_OK;
+}
+
+static enum bh_error plan_images(struct planner *p)
+{
+	for (uint32_t i = 0; i < p->plan->nvms; i++) {
+		const struct manifest_vm *want = &p->manifest->vm[i];
+		const struct image_info *kernel = NULL;
+		const struct image_info *initrd = NULL;
+		enum bh_error error = get_image(p, i, "kernel", want->kernel, &kernel);
+
+		if (error == BH_OK)
+			error = check_kernel(p, i, kernel);
+		if (error == BH_OK && want->initrd[0] != '\0')
+			error = get_image(p, i, "initrd", want->initrd, &initrd);
+		if (error == BH_OK)
+			error = place_images(p, i, kernel, initrd);
+		if (error != BH_OK)
+			return error;
+	}
+	return BH_OK;
+}
+
+/* --- interrupts --- */
+
+static bool is_spi_free(const struct machine *m, uint32_t intid)
+{
+	uint32_t bit = intid - SPI_FIRST;
+
+	return intid != m->uart_irq && !(m->arm64.spi_used[bit / 8] & 1U << (bit % 8));
+}
+
+static enum bh_error plan_consoles(struct planner *p)
+{
+	const struct machine *m = p->machine;
+	uint32_t first = p->manifest->host.console_interrupt;
+	uint32_t count = m->arm64.spi_count;
+	uint32_t end;
+	uint32_t next;
+
+	if (count == 0 || count > MACHINE_SPI_COUNT)
+		count = MACHINE_SPI_COUNT;
+	if (first < SPI_FIRST)
+		first = SPI_FIRST;
+	end = SPI_FIRST + count;
+	next = first;
+	for (uint32_t i = 0; i < p->plan->nvms; i++) {
+		if (!p->plan->vm[i].console)
+			continue;
+		while (next < end && !is_spi_free(m, next))
+			next++;
+		if (next >= end)
+			return bh_fail(p->report, BH_NO_INTERRUPT,
+				       "/vms/%s: console: no interrupt from %u to %u is free for it",
+				       p->plan->vm[i].name, first, end - 1);
+		p->plan->vm[i].console_irq = next++;
+	}
+	return BH_OK;
+}
+
+/* --- the whole --- */
+
+enum bh_error plan_make(const struct manifest *manifest, const struct machine *machine,
+			const struct image_info *images, uint32_t nimages, struct extent core,
+			struct plan *plan, struct bh_report *report)
+{
+	static enum bh_error (*const steps[])(struct planner *p) = {
+		plan_host, plan_options, plan_cores, plan_memory, plan_images, plan_consoles,
+	};
+	struct planner p = {
+		.manifest = manifest,
+		.machine = machine,
+		.images = images,
+		.nimages = nimages,
+		.plan = plan,
+		.report = report,
+	};
+	enum bh_error error;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->core = core;
+	for (uint32_t i = 0; i < CONFIG_MAX_CPUS; i++)
+		p.owner[i] = NOBODY;
+	error = check_input(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && error == BH_OK; i++)
+		error = steps[i](&p);
+	if (error == BH_OK)
+		plan_hypervisor(&p);
+	return error;
+}
+
+void plan_set_fdt(struct plan *plan, uint32_t vm, struct extent fdt, uint64_t size,
+		  uint32_t rng_seed_offset, uint32_t kaslr_seed_offset)
+{
+	struct plan_image *image = &plan->vm[vm].image[IMAGE_FDT];
+	bool stored = false;
+
+	image->from = fdt.base;
+	image->size = size;
+	plan->vm[vm].rng_seed_offset = rng_seed_offset;
+	plan->vm[vm].kaslr_seed_offset = kaslr_seed_offset;
+	/* The loader may have named the place as an image, so that the planner kept it free. */
+	for (uint32_t i = 0; i < plan->nimages; i++)
+		stored = stored || extent_inside(fdt, plan->images[i]);
+	if (!stored && plan->nimages < ARRAY_SIZE(plan->images))
+		plan->images[plan->nimages++] = fdt;
+}

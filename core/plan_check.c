@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The invariants of a plan, read from the plan alone: no function of plan.c is
+ * used, so that a mistake there is not repeated here.
+ */
+#include <string.h>
+
+#include <bulkhead/plan.h>
+
+#define SPI_FIRST 32U
+#define PA_MAX ((uint64_t)1 << 52)
+#define VMID_MAX 255 /* 8-bit VMIDs are all that every core has */
+#define KASLR_SEED_BYTES 8
+
+struct check {
+	const struct plan *plan;
+	const struct machine *machine;
+	struct bh_report *report;
+};
+
+#define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, __VA_ARGS__)
+
+static unsigned long long hex(uint64_t v)
+{
+	return v;
+}
+
+/* --- the plan as such --- */
+
+static enum bh_error check_counts(const struct check *c)
+{
+	const struct plan *plan = c->plan;
+
+	if (c->machine->ncpus == 0 || c->machine->ncpus > CONFIG_MAX_CPUS ||
+	    c->machine->nmemory > MACHINE_MAX_MEMORY)
+		return bh_fail(c->report, BH_BAD_MACHINE, "machine: its counts are out of range");
+	if (plan->nvms > CONFIG_MAX_VMS)
+		return REFUSE(c, "plan: %u VMs; at most %u are allowed", plan->nvms, CONFIG_MAX_VMS);
+	if (plan->nimages > ARRAY_SIZE(plan->images))
+		return REFUSE(c, "plan: %u images; at most %u are allowed", plan->nimages,
+			      (unsigned int)ARRAY_SIZE(plan->images));
+	if (plan->management_core >= c->machine->ncpus)
+		return REFUSE(c, "plan: management core %u does not exist", plan->management_core);
+	if (plan->stop_method > STOP_SGI || plan->when_idle > IDLE_POWEROFF)
+		return REFUSE(c, "plan: stop method %u or idle action %u is not known",
+			      plan->stop_method, plan->when_idle);
+	return BH_OK;
+}
+
+/* True when usable memory covers all of @e, be it in several adjoining pieces. */
+static bool is_usable(const struct machine *m, struct extent e)
+{
+	uint64_t at = e.base.v;
+
+	if (!range_inside(e.base.v, e.size, 0, PA_MAX))
+		return false;
+	for (uint32_t i = 0; i < m->nmemory && at < extent_end(e); i++) {
+		struct extent usable = m->memory[i].extent;
+
+		if (usable.base.v <= at && at < extent_end(usable))
+			at = extent_end(usable);
+	}
+	return at >= extent_end(e);
+}
+
+/* --- memory: everything that has an owner, as one numbered list --- */
+
+struct claim {
+	struct extent extent;
+	const char *what;
+	const char *vm; /* its owner's name, or "" */
+};
+
+static bool get_claim(const struct plan *plan, uint32_t index, struct claim *claim)
+{
+	*claim = (struct claim){plan->core, "the hypervisor", ""};
+	if (index-- == 0)
+		return true;
+	if (index < plan->nimages) {
+		*claim = (struct claim){plan->images[index], "an image", ""};
+		return true;
+	}
+	index -= plan->nimages;
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		const struct plan_vm *vm = &plan->vm[i];
+
+		if (index < vm->nregions) {
+			const struct plan_region *region = &vm->region[index];
+
+			*claim = (struct claim){{region->pa, region->size}, "VM ", vm->name};
+			return true;
+		}
+		index -= vm->nregions;
+	}
+	return false;
+}
+
+static enum bh_error check_claim(const struct check *c, const struct claim *claim, uint32_t index)
+{
+	struct claim other;
+
+	if (claim->extent.size == 0 || !is_aligned(claim->extent.base.v, PAGE_SIZE))
+		return REFUSE(c, "plan: %s%s: extent 0x%llx is empty or not aligned", claim->what,
+			      claim->vm, hex(claim->extent.base.v));
+	if (!is_usable(c->machine, claim->extent))
+		return REFUSE(c, "plan: %s%s: 0x%llx to 0x%llx is not usable memory", claim->what,
+			      claim->vm, hex(claim->extent.base.v), hex(extent_end(claim->extent)));
+	for (uint32_t i = 0; i < index && get_claim(c->plan, i, &other); i++) {
+		if (extent_overlap(claim->extent, other.extent))
+			return bh_fail(c->report, BH_OVERLAP,
+				       "plan: %s%s at 0x%llx overlaps %s%s at 0x%llx", claim->what,
+				       claim->vm, hex(claim->extent.base.v), other.what, other.vm,
+				       hex(other.extent.base.v));
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_memory(const struct check *c)
+{
+	struct claim claim;
+	enum bh_error error;
+
+	if (!is_aligned(c->plan->core.base.v, BLOCK_SIZE))
+		return REFUSE(c, "plan: the hypervisor's extent 0x%llx is not aligned to 2 MiB",
+			      hex(c->plan->core.base.v));
+	for (uint32_t i = 0; get_claim(c->plan, i, &claim); i++) {
+		error = check_claim(c, &claim, i);
+		if (error != BH_OK)
+			return error;
+	}
+	return BH_OK;
+}
+
+/* --- one VM --- */
+
+static enum bh_error check_identity(const struct check *c, uint32_t index)
+{
+	const struct plan_vm *vm = &c->plan->vm[index];
+
+	if (vm->name[0] == '\0' || !memchr(vm->name, '\0', sizeof(vm->name)))
+		return REFUSE(c, "plan: VM %u has no name", index);
+	if (vm->vmid == 0 || vm->vmid > VMID_MAX)
+		return REFUSE(c, "plan: VM %s: id %u; 1 to %u are allowed", vm->name, vm->vmid,
+			      VMID_MAX);
+	for (uint32_t i = 0; i < index; i++) {
+		if (strcmp(c->plan->vm[i].name, vm->name) == 0)
+			return REFUSE(c, "plan: VM %s: the name stands twice", vm->name);
+		if (c->plan->vm[i].vmid == vm->vmid)
+			return REFUSE(c, "plan: VM %s: id %u belongs to VM %s", vm->name, vm->vmid,
+				      c->plan->vm[i].name);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_options(const struct check *c, const struct plan_vm *vm)
+{
+	if (vm->console > 1 || vm->autostart > 1)
+		return REFUSE(c, "plan: VM %s: console %u or autostart %u; 0 or 1 are allowed",
+			      vm->name, vm->console, vm->autostart);
+	if (vm->restart_limit != 0 && vm->restart_window == 0)
+		return REFUSE(c, "plan: VM %s: %u restarts in no time", vm->name, vm->restart_limit);
+	return BH_OK;
+}
+
+static enum bh_error check_cores_of(const struct check *c, const struct plan_vm *vm)
+{
+	if (vm->ncores == 0 || vm->ncores > CONFIG_MAX_CPUS)
+		return REFUSE(c, "plan: VM %s: %u cores; 1 to %u are allowed", vm->name, vm->ncores,
+			      CONFIG_MAX_CPUS);
+	for (uint32_t i = 0; i < vm->ncores; i++) {
+		if (vm->core[i] >= c->machine->ncpus)
+			return REFUSE(c, "plan: VM %s: core %u does not exist", vm->name,
+				      vm->core[i]);
+	}
+	return BH_OK;
+}
+
+/* RAM is one piece for the guest: the first region at its fixed place, each next one behind. */
+static enum bh_error check_regions(const struct check *c, const struct plan_vm *vm)
+{
+	uint64_t next = GUEST_RAM_BASE;
+
+	if (vm->nregions == 0 || vm->nregions > CONFIG_MAX_REGIONS_PER_VM)
+		return REFUSE(c, "plan: VM %s: %u extents of RAM; 1 to %u are allowed", vm->name,
+			      vm->nregions, CONFIG_MAX_REGIONS_PER_VM);
+	for (uint32_t i = 0; i < vm->nregions; i++) {
+		const struct plan_region *region = &vm->region[i];
+
+		if (region->size == 0 || !is_aligned(region->size, BLOCK_SIZE) ||
+		    !is_aligned(region->pa.v, BLOCK_SIZE))
+			return REFUSE(c, "plan: VM %s: RAM at 0x%llx is empty or not aligned",
+				      vm->name, hex(region->pa.v));
+		if (region->gpa.v != next)
+			return REFUSE(c, "plan: VM %s: RAM at guest address 0x%llx; 0x%llx is due",
+				      vm->name, hex(region->gpa.v), hex(next));
+		if (!add_ok(next, region->size, &next) || next > (uint64_t)1 << GUEST_IPA_BITS)
+			return REFUSE(c, "plan: VM %s: RAM leaves the guest's %u bits of address",
+				      vm->name, GUEST_IPA_BITS);
+	}
+	return BH_OK;
+}
+
+static uint64_t ram_size(const struct plan_vm *vm)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < vm->nregions; i++)
+		bytes += vm->region[i].size;
+	return bytes;
+}
+
+/* On the host images have no place yet; on the machine each stands in the store. */
+static bool is_stored(const struct plan *plan, const struct plan_image *image)
+{
+	if (plan->nimages == 0)
+		return image->from.v == 0;
+	for (uint32_t i = 0; i < plan->nimages; i++) {
+		if (extent_inside((struct extent){image->from, image->size}, plan->images[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum bh_error check_image(const struct check *c, const struct plan_vm *vm, uint32_t slot)
+{
+	const struct plan_image *image = &vm->image[slot];
+
+	if (image->size == 0)
+		return BH_OK;
+	if (!range_inside(image->to.v, image->size, GUEST_RAM_BASE, ram_size(vm)))
+		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name, slot,
+			      hex(image->to.v));
+	if (!is_stored(c->plan, image))
+		return REFUSE(c, "plan: VM %s: image %u comes from 0x%llx, which holds no image",
+			      vm->name, slot, hex(image->from.v));
+	for (uint32_t i = 0; i < slot; i++) {
+		if (range_overlap(image->to.v, image->size, vm->image[i].to.v, vm->image[i].size))
+			return bh_fail(c->report, BH_OVERLAP,
+				       "plan: VM %s: images %u and %u overlap in its RAM", vm->name,
+				       i, slot);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_fdt(const struct check *c, const struct plan_vm *vm)
+{
+	const struct plan_image *fdt = &vm->image[IMAGE_FDT];
+
+	if (!is_aligned(fdt->to.v, BLOCK_SIZE) || fdt->size > GUEST_FDT_MAX ||
+	    !range_inside(fdt->to.v, GUEST_FDT_MAX, GUEST_RAM_BASE, ram_size(vm)))
+		return REFUSE(c, "plan: VM %s: its device tree of %llu bytes has no place", vm->name,
+			      hex(fdt->size));
+	if (vm->rng_seed_offset != 0 &&
+	    !range_inside(vm->rng_seed_offset, GUEST_RNG_SEED_BYTES, 0, fdt->size))
+		return REFUSE(c, "plan: VM %s: rng-seed is not in its device tree", vm->name);
+	if (vm->kaslr_seed_offset != 0 &&
+	    !range_inside(vm->kaslr_seed_offset, KASLR_SEED_BYTES, 0, fdt->size))
+		return REFUSE(c, "plan: VM %s: kaslr-seed is not in its device tree", vm->name);
+	return BH_OK;
+}
+
+static enum bh_error check_images(const struct check *c, const struct plan_vm *vm)
+{
+	const struct plan_image *kernel = &vm->image[IMAGE_KERNEL];
+	enum bh_error error = BH_OK;
+
+	for (uint32_t i = 0; i < PLAN_MAX_IMAGES && error == BH_OK; i++)
+		error = check_image(c, vm, i);
+	if (error == BH_OK)
+		error = check_fdt(c, vm);
+	if (error != BH_OK)
+		return error;
+	if (!is_aligned(vm->entry.v, 4) ||
+	    !range_inside(vm->entry.v, 4, GUEST_RAM_BASE, ram_size(vm)) ||
+	    (kernel->size != 0 && vm->entry.v != kernel->to.v))
+		return REFUSE(c, "plan: VM %s: its entry 0x%llx is not where its kernel begins",
+			      vm->name, hex(vm->entry.v));
+	return BH_OK;
+}
+
+/* What plan.h promises for a VM's tables and rings, counted anew. */
+static uint64_t hypervisor_bytes(const struct plan_vm *vm)
+{
+	uint64_t gib = (ram_size(vm) + GIB - 1) / GIB;
+	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
+
+	return (VM_FIXED_PAGES + cpu_tables + 2 * gib) * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
+}
+
+static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
+{
+	const struct plan_vm *vm = &c->plan->vm[index];
+	struct extent e = vm->hypervisor;
+
+	if (!is_aligned(e.base.v, PAGE_SIZE) || e.size < hypervisor_bytes(vm) ||
+	    !extent_inside(e, c->plan->core))
+		return REFUSE(c, "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
+				 "not aligned or not the hypervisor's",
+			      vm->name, hex(e.base.v));
+	for (uint32_t i = 0; i < index; i++) {
+		if (extent_overlap(e, c->plan->vm[i].hypervisor))
+			return bh_fail(c->report, BH_OVERLAP,
+				       "plan: the hypervisor's extents for VM %s and VM %s overlap",
+				       c->plan->vm[i].name, vm->name);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_console(const struct check *c, uint32_t index)
+{
+	const struct machine_arm64 *gic = &c->machine->arm64;
+	const struct plan_vm *vm = &c->plan->vm[index];
+	uint32_t bit = vm->console_irq - SPI_FIRST;
+	uint32_t count = gic->spi_count ? gic->spi_count : MACHINE_SPI_COUNT;
+
+	if (!vm->console && vm->console_irq == 0)
+		return BH_OK;
+	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count || bit >= MACHINE_SPI_COUNT)
+		return REFUSE(c, "plan: VM %s: interrupt %u cannot be its console's", vm->name,
+			      vm->console_irq);
+	if (vm->console_irq == c->machine->uart_irq || gic->spi_used[bit / 8] & 1U << (bit % 8))
+		return REFUSE(c, "plan: VM %s: interrupt %u belongs to a device", vm->name,
+			      vm->console_irq);
+	for (uint32_t i = 0; i < index; i++) {
+		if (c->plan->vm[i].console_irq == vm->console_irq)
+			return REFUSE(c, "plan: VM %s: interrupt %u belongs to VM %s", vm->name,
+				      vm->console_irq, c->plan->vm[i].name);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_vm(const struct check *c, uint32_t index)
+{
+	const struct plan_vm *vm = &c->plan->vm[index];
+	enum bh_error error = check_identity(c, index);
+
+	if (error == BH_OK)
+		error = check_options(c, vm);
+	if (error == BH_OK)
+		error = check_cores_of(c, vm);
+	if (error == BH_OK)
+		error = check_regions(c, vm);
+	if (error == BH_OK)
+		error = check_images(c, vm);
+	if (error == BH_OK)
+		error = check_hypervisor(c, index);
+	if (error == BH_OK)
+		error = check_console(c, index);
+	return error;
+}
+
+/* --- cores: one owner each, and one for all threads of a hardware core --- */
+
+/* True when @core is (or shares its hardware with) a core of VM @vm; counts how often it stands. */
+static bool touches(const struct check *c, uint32_t core, const struct plan_vm *vm, uint32_t *times)
+{
+	const struct machine_cpu *cpu = c->machine->cpu;
+	bool shared = false;
+
+	*times = 0;
+	for (uint32_t i = 0; i < vm->ncores; i++) {
+		*times += vm->core[i] == core;
+		shared = shared || cpu[vm->core[i]].core_id == cpu[core].core_id;
+	}
+	return shared;
+}
+
+static enum bh_error check_core(const struct check *c, uint32_t core)
+{
+	const struct plan *plan = c->plan;
+	uint32_t owner = PLAN_NONE;
+	uint32_t times = 0;
+
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		if (!touches(c, core, &plan->vm[i], &times))
+			continue;
+		if (times > 1)
+			return REFUSE(c, "plan: VM %s: core %u stands twice", plan->vm[i].name, core);
+		if (owner != PLAN_NONE)
+			return REFUSE(c, "plan: core %u or its sibling belongs to VM %s and VM %s",
+				      core, plan->vm[owner].name, plan->vm[i].name);
+		if (core == plan->management_core)
+			return REFUSE(c, "plan: VM %s: has the management core %u or its sibling",
+				      plan->vm[i].name, core);
+		owner = i;
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_cores(const struct check *c)
+{
+	enum bh_error error = BH_OK;
+
+	for (uint32_t i = 0; i < c->machine->ncpus && error == BH_OK; i++)
+		error = check_core(c, i);
+	return error;
+}
+
+enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
+			 struct bh_report *report)
+{
+	struct check c = {plan, machine, report};
+	enum bh_error error = check_counts(&c);
+
+	for (uint32_t i = 0; error == BH_OK && i < plan->nvms; i++)
+		error = check_vm(&c, i);
+	if (error == BH_OK)
+		error = check_cores(&c);
+	if (error == BH_OK)
+		error = check_memory(&c);
+	return error;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bulkhead/format.h>
+#include <bulkhead/plan.h>
+
+#define LINE_MAX_BYTES 320
+
+struct printer {
+	plan_line_fn *line;
+	void *context;
+	size_t length;
+	char text[LINE_MAX_BYTES];
+};
+
+static void add(struct printer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct printer *p, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (p->length < sizeof(p->text))
+		p->length += bh_vformat(p->text + p->length, sizeof(p->text) - p->length, format,
+					args);
+	va_end(args);
+}
+
+static void end_line(struct printer *p)
+{
+	p->line(p->context, p->text);
+	p->length = 0;
+	p->text[0] = '\0';
+}
+
+/* 512 MiB, 1536 KiB: the largest unit that leaves no rest. */
+static void add_size(struct printer *p, uint64_t bytes)
+{
+	static const char units[] = "KMG";
+	size_t unit = 0;
+
+	bytes /= KIB;
+	while (unit < 2 && bytes != 0 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	add(p, "%llu %ciB", (unsigned long long)bytes, units[unit]);
+}
+
+static void add_range(struct printer *p, uint64_t base, uint64_t size)
+{
+	add(p, "0x%010llx-0x%010llx", (unsigned long long)base, (unsigned long long)(base + size));
+}
+
+/* "1-3,7": runs are drawn together, the order is that of the vCPUs. */
+static void add_cores(struct printer *p, const struct plan_vm *vm)
+{
+	uint32_t i = 0;
+
+	while (i < vm->ncores) {
+		uint32_t first = i;
+
+		while (i + 1 < vm->ncores && vm->core[i + 1] == vm->core[i] + 1)
+			i++;
+		add(p, "%s%u", first ? "," : "", vm->core[first]);
+		if (i > first)
+			add(p, "%s%u", i == first + 1 ? "," : "-", vm->core[i]);
+		i++;
+	}
+}
+
+static void print_machine(struct printer *p, const struct plan *plan, const struct machine *m)
+{
+	uint64_t usable = 0;
+
+	for (uint32_t i = 0; i < m->nmemory; i++)
+		usable += m->memory[i].extent.size;
+	add(p, "machine: %.63s, %u cores, ", m->name, m->ncpus);
+	add_size(p, usable);
+	add(p, " usable");
+	if (m->arm64.gic_version != 0)
+		add(p, ", GICv%u", m->arm64.gic_version);
+	end_line(p);
+
+	add(p, "hypervisor: core %u, memory ", plan->management_core);
+	add_range(p, plan->core.base.v, plan->core.size);
+	add(p, " (");
+	add_size(p, plan->core.size);
+	add(p, "), when idle %s", plan->when_idle == IDLE_POWEROFF ? "power off" : "wait");
+	end_line(p);
+}
+
+static void print_options(struct printer *p, const struct plan_vm *vm)
+{
+	if (vm->console)
+		add(p, "  console: UART, interrupt %u", vm->console_irq);
+	else
+		add(p, "  console: none");
+	add(p, "; autostart: %s", vm->autostart ? "yes" : "no");
+	if (vm->restart_limit != 0)
+		add(p, "; restarts: %u in %u s", vm->restart_limit, vm->restart_window);
+	else
+		add(p, "; restarts: never");
+	end_line(p);
+}
+
+static void print_images(struct printer *p, const struct plan_vm *vm)
+{
+	static const char *const names[PLAN_MAX_IMAGES] = {"kernel", "device tree", "initrd"};
+
+	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++) {
+		if (vm->image[i].size == 0)
+			continue;
+		add(p, "  %s: ", names[i]);
+		add_range(p, vm->image[i].to.v, vm->image[i].size);
+		add(p, " in the guest, %llu bytes", (unsigned long long)vm->image[i].size);
+		end_line(p);
+	}
+}
+
+static void print_vm(struct printer *p, const struct plan_vm *vm)
+{
+	add(p, "VM %u %.31s: %u %s (", vm->vmid, vm->name, vm->ncores,
+	    vm->ncores == 1 ? "core" : "cores");
+	add_cores(p, vm);
+	add(p, "), ");
+	add_size(p, plan_vm_memory(vm));
+	end_line(p);
+	for (uint32_t i = 0; i < vm->nregions; i++) {
+		const struct plan_region *region = &vm->region[i];
+
+		add(p, "  memory: ");
+		add_range(p, region->pa.v, region->size);
+		add(p, " (");
+		add_size(p, region->size);
+		add(p, "), in the guest at 0x%010llx", (unsigned long long)region->gpa.v);
+		end_line(p);
+	}
+	print_images(p, vm);
+	print_options(p, vm);
+}
+
+void plan_print(const struct plan *plan, const struct machine *machine, plan_line_fn *line,
+		void *context)
+{
+	struct printer p = {.line = line, .context = context};
+
+	print_machine(&p, plan, machine);
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		print_vm(&p, &plan->vm[i]);
+}

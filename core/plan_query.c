@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions to a plan, for those who only read it. Pure. */
+#include <bulkhead/plan.h>
+
+pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left)
+{
+	for (uint32_t i = 0; i < vm->nregions; i++) {
+		const struct plan_region *region = &vm->region[i];
+		uint64_t offset = at.v - region->gpa.v;
+
+		if (at.v < region->gpa.v || offset >= region->size)
+			continue;
+		*left = region->size - offset;
+		return pa(region->pa.v + offset);
+	}
+	*left = 0;
+	return pa(0);
+}
+
+uint64_t plan_vm_memory(const struct plan_vm *vm)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < vm->nregions; i++)
+		bytes += vm->region[i].size;
+	return bytes;
+}

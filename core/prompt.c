@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator's prompt on the UART, for as long as no card is connected (CONFIG_OPERATOR_PROMPT). */
+#include "core.h"
+
+#include <bulkhead/format.h>
+
+#include <string.h>
+
+#define ESCAPE 0x1d /* Ctrl-] leaves a console */
+
+static char line[80];
+static uint32_t length;
+static struct vm *attached;
+static bool greeted;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *format, ...)
+{
+	char text[200];
+	va_list args;
+
+	va_start(args, format);
+	bh_vformat(text, sizeof(text), format, args);
+	va_end(args);
+	for (const char *c = text; *c != '\0'; c++) {
+		if (*c == '\n')
+			arch_uart_put('\r');
+		arch_uart_put(*c);
+	}
+}
+
+static struct vm *find_vm(const char *name)
+{
+	const struct plan *plan = machine_plan();
+
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		if (strcmp(plan->vm[i].name, name) == 0)
+			return vm_record(i);
+	say("%s\n", bh_strerror(BH_NO_SUCH_VM));
+	return NULL;
+}
+
+static void answer(enum bh_error error)
+{
+	log_drain();
+	if (error != BH_OK)
+		say("%s\n", bh_strerror(error));
+}
+
+static void do_list(const char *unused)
+{
+	const struct plan *plan = machine_plan();
+
+	(void)unused;
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		const struct plan_vm *vm = &plan->vm[i];
+
+		say("%-16s %-12s %4lu MiB  cores", vm->name,
+		    vm_state_name((enum vm_state)vm_record(i)->state), plan_vm_memory(vm) / MIB);
+		for (uint32_t c = 0; c < vm->ncores; c++)
+			say(" %u", vm->core[c]);
+		say("\n");
+	}
+}
+
+static void do_start(const char *name)
+{
+	struct vm *vm = find_vm(name);
+
+	if (vm == NULL)
+		return;
+	enum bh_error error = vm->state == VM_LOADED ? BH_OK : vm_load(vm);
+	answer(error != BH_OK ? error : vm_start(vm));
+}
+
+static void do_load(const char *name)
+{
+	struct vm *vm = find_vm(name);
+
+	if (vm != NULL)
+		answer(vm_load(vm));
+}
+
+static void do_stop(const char *name)
+{
+	struct vm *vm = find_vm(name);
+
+	if (vm != NULL)
+		answer(vm->state == VM_LOADED ? vm_unload(vm) : vm_stop(vm, "asked by the operator"));
+}
+
+static void do_stats(const char *unused)
+{
+	static const char *const reasons[] = {
+#define EXIT_TEXT(name, text) [name] = text,
+		EXIT_REASONS(EXIT_TEXT)
+#undef EXIT_TEXT
+	};
+	const struct plan *plan = machine_plan();
+
+	(void)unused;
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		for (uint32_t c = 0; c < plan->vm[i].ncores; c++) {
+			const struct cpu *cpu = cpu_record(plan->vm[i].core[c]);
+			uint64_t total = 0;
+
+			for (uint32_t r = 0; r < EXIT_REASON_COUNT; r++)
+				total += cpu->exits[r];
+			say("%s core %u: %lu exits:", plan->vm[i].name, cpu->index, total);
+			for (uint32_t r = 0; r < EXIT_REASON_COUNT; r++)
+				say(" %s %lu", reasons[r], cpu->exits[r]);
+			say("\n");
+		}
+	}
+}
+
+static void do_memory(const char *unused)
+{
+	static const char *const kinds[] = {"free", "hypervisor", "images", "VM"};
+	static const char *const states[] = {"dirty", "clean", "in use"};
+	const struct ledger *ledger = machine_ledger();
+
+	(void)unused;
+	for (uint32_t i = 0; i < ledger->count; i++) {
+		const struct ledger_entry *e = &ledger->entry[i];
+		bool of_vm = e->kind == OWNER_VM;
+
+		say("0x%010lx %6lu KiB  %s%s%s%s%s\n", e->extent.base.v, e->extent.size / KIB,
+		    kinds[e->kind], of_vm ? " " : "", of_vm ? machine_plan()->vm[e->vm].name : "",
+		    of_vm ? ", " : "", of_vm ? states[e->state] : "");
+	}
+	say("ledger: %s\n", bh_strerror(ledger_check(ledger, machine_plan())));
+}
+
+static void do_console(const char *name)
+{
+	struct vm *vm = find_vm(name);
+
+	if (vm == NULL)
+		return;
+	if (vm_plan(vm)->console == 0) {
+		say("%s has no console\n", name);
+		return;
+	}
+	say("console of %s; Ctrl-] leaves it\n", name);
+	attached = vm;
+	console_input(vm, '\r'); /* so that a shell shows its prompt again */
+}
+
+static void do_poweroff(const char *unused)
+{
+	(void)unused;
+	arch_power_off();
+}
+
+static void do_help(const char *unused);
+
+static const struct {
+	const char *name;
+	const char *argument; /* NULL: none */
+	const char *help;
+	void (*run)(const char *argument);
+} commands[] = {
+	{"list", NULL, "VMs, their states, memory and cores", do_list},
+	{"start", "VM", "start a stopped VM", do_start},
+	{"stop", "VM", "stop a VM and scrub its memory", do_stop},
+	{"load", "VM", "put the images into a stopped VM, to start it later", do_load},
+	{"stats", NULL, "exits of every VM by reason", do_stats},
+	{"memory", NULL, "who owns which memory", do_memory},
+	{"console", "VM", "attach to a VM's console; Ctrl-] leaves it", do_console},
+	{"poweroff", NULL, "switch the machine off", do_poweroff},
+	{"help", NULL, "this list", do_help},
+};
+
+static void do_help(const char *unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < ARRAY_SIZE(commands); i++)
+		say("%-9s %-3s %s\n", commands[i].name,
+		    commands[i].argument != NULL ? commands[i].argument : "", commands[i].help);
+}
+
+static void run_line(void)
+{
+	char *argument = strchr(line, ' ');
+
+	if (argument != NULL)
+		*argument++ = '\0';
+	for (uint32_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(commands[i].name, line) != 0)
+			continue;
+		if ((commands[i].argument != NULL) != (argument != NULL))
+			say("usage: %s %s\n", line,
+			    commands[i].argument != NULL ? commands[i].argument : "");
+		else
+			commands[i].run(argument);
+		return;
+	}
+	if (line[0] != '\0')
+		say("%s: not a command; 'help' lists them\n", line);
+}
+
+static void edit(char c)
+{
+	if (c == '\r' || c == '\n') {
+		say("\n");
+		line[length] = '\0';
+		length = 0;
+		run_line();
+		if (attached == NULL)
+			say("bulkhead> ");
+	} else if ((c == 0x7f || c == '\b') && length > 0) {
+		length--;
+		say("\b \b");
+	} else if (c >= ' ' && c < 0x7f && length < sizeof(line) - 1) {
+		line[length++] = c;
+		arch_uart_put(c);
+	}
+}
+
+static bool show_console(void)
+{
+	char bytes[64];
+	uint32_t count = console_take(attached, bytes, sizeof(bytes));
+
+	for (uint32_t i = 0; i < count; i++)
+		arch_uart_put(bytes[i]);
+	return count != 0;
+}
+
+static void detach(void)
+{
+	attached = NULL;
+	say("\nleft the console\n");
+	system_manager_service();
+	say("bulkhead> ");
+}
+
+bool prompt_attached(void)
+{
+	return attached != NULL;
+}
+
+bool prompt_poll(void)
+{
+	bool worked = attached != NULL && show_console();
+
+	if (!greeted) {
+		say("operator prompt; 'help' lists the commands\nbulkhead> ");
+		greeted = true;
+	}
+	int c = arch_uart_get();
+
+	if (c < 0)
+		return worked;
+	if (attached == NULL)
+		edit((char)c);
+	else if (c == ESCAPE || attached->state != VM_RUNNING)
+		detach();
+	else
+		console_input(attached, (uint8_t)c);
+	return true;
+}

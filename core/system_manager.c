@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The system manager: one loop on the management core. Guests never wait for it. */
+#include "core.h"
+
+#define START_UP_SECONDS 10
+
+void system_manager_wake(void)
+{
+	arch_doorbell(machine_plan()->management_core);
+}
+
+enum bh_error vcpu_power_on(struct vm *vm, uint32_t vcpu, uint64_t entry, uint64_t context)
+{
+	uint32_t off = VCPU_POWER_OFF;
+
+	if (vcpu >= vm_plan(vm)->ncores)
+		return BH_NO_SUCH_CORE;
+	struct vcpu_shared *shared = &vm->shared.vcpu[vcpu];
+	if (!__atomic_compare_exchange_n(&shared->power, &off, VCPU_POWER_CLAIMED, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return BH_WRONG_STATE;
+	shared->entry = entry;
+	shared->context = context;
+	store_release(&shared->power, VCPU_POWER_PENDING);
+	arch_doorbell(vm_plan(vm)->core[vcpu]);
+	return BH_OK;
+}
+
+void system_manager_service(void)
+{
+	const struct plan *plan = machine_plan();
+
+	if (prompt_attached())
+		return;
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		console_mirror(vm_record(i));
+	log_drain();
+}
+
+/* Nobody left to serve: only when a guest has switched itself off, never because the operator stopped one. */
+static void power_off_when_idle(void)
+{
+	const struct plan *plan = machine_plan();
+
+	if (plan->when_idle != IDLE_POWEROFF)
+		return;
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		if (vm_record(i)->state == VM_RUNNING)
+			return;
+	log_line("no VM runs any more: switching the machine off");
+	log_drain();
+	arch_power_off();
+}
+
+static void take_events(void)
+{
+	const struct machine *machine = machine_facts();
+
+	for (uint32_t i = 0; i < machine->ncpus; i++) {
+		struct mailbox *box = &cpu_record(i)->mailbox;
+		uint32_t event = load_acquire(&box->event);
+
+		if (event == EVENT_NONE)
+			continue;
+		vm_event(vm_record(box->vm), box);
+		if (event == EVENT_OFF)
+			power_off_when_idle();
+	}
+}
+
+static bool all_cores_idle(const struct plan *plan)
+{
+	const struct machine *machine = machine_facts();
+
+	for (uint32_t i = 0; i < machine->ncpus; i++)
+		if (i != plan->management_core &&
+		    load_acquire(&cpu_record(i)->mailbox.state) != CORE_IDLE)
+			return false;
+	return true;
+}
+
+static void wait_for_cores(const struct plan *plan)
+{
+	uint64_t deadline = arch_ticks() + START_UP_SECONDS * arch_tick_rate();
+
+	while (!all_cores_idle(plan)) {
+		if (arch_ticks() > deadline)
+			bh_panic("a core did not arrive within %u s", START_UP_SECONDS);
+		arch_wait(deadline);
+	}
+	log_line("%u cores up, core %u manages", machine_facts()->ncpus, plan->management_core);
+}
+
+static void start_all(const struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		vm_scrub_begin(vm_record(i));
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		vm_scrub_end(vm_record(i));
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		if (plan->vm[i].autostart == 0)
+			continue;
+		vm_load(vm_record(i));
+		vm_start(vm_record(i));
+	}
+}
+
+void system_manager(struct cpu *cpu)
+{
+	const struct plan *plan = machine_plan();
+
+	arch_cpu_init(cpu);
+	wait_for_cores(plan);
+	start_all(plan);
+	for (;;) {
+		take_events();
+		system_manager_service();
+		if (!prompt_poll())
+			arch_wait(0);
+	}
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The arch contract: what an architecture must do for the core, duty by duty.
+ * Implemented by arch/arm64 and by the fake machine arch/host.
+ */
+#ifndef BULKHEAD_ARCH_H
+#define BULKHEAD_ARCH_H
+
+#include <bulkhead/boot_info.h>
+#include <bulkhead/mm.h>
+#include <bulkhead/vm.h>
+
+/* ---- Start-up ---- */
+
+/* Finds what this processor offers; BH_BAD_MACHINE with the reason in @report. Boot core, before anything else. */
+enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report);
+
+/* Maps the registers the arch code itself uses (interrupt controller) with own_map(). */
+void arch_map_registers(const struct machine *machine);
+
+/* Leaves the current tables and stack for good: own tables at @root, stack top @stack, then @entry(@cpu). */
+void arch_enter(pa_t root, va_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
+	__attribute__((noreturn));
+
+/* The same for another core: starts it; it arrives at @entry(@cpu) on own tables. BH_NO_SUCH_CORE when firmware refuses. */
+enum bh_error arch_cpu_on(pa_t root, va_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu));
+
+/* Brings the shared interrupt controller into a known state: everything off. Boot core, once. */
+void arch_machine_init(void);
+
+/* Brings this core into the state in which it may idle: traps, vectors, interrupt interface. */
+void arch_cpu_init(struct cpu *cpu);
+
+/* This core's record; NULL until arch_enter() or arch_cpu_on() brought it here. */
+struct cpu *arch_this_cpu(void);
+
+/* ---- Time ---- */
+
+/* A counter that runs at arch_tick_rate() per second and agrees between cores. */
+uint64_t arch_ticks(void);
+uint64_t arch_tick_rate(void);
+
+/* ---- Sleeping and waking ---- */
+
+/* Wakes core @cpu out of arch_wait(); in a guest it is seen at the guest's next exit. Ordered after all earlier stores. */
+void arch_doorbell(uint32_t cpu);
+
+/* Sleeps until a doorbell, the UART's input or @deadline (ticks; 0: none). May return early. */
+void arch_wait(uint64_t deadline);
+
+/* Tells the processor that this is a waiting loop. */
+void arch_pause(void);
+
+/* ---- Memory ---- */
+
+/* Stores a page-table entry so that every walker (other cores, IOMMU) sees it. */
+void arch_pt_store(uint64_t *entry, uint64_t value);
+
+/* The geometry of the hypervisor's own tables and of guests' tables. */
+const struct pt_format *arch_own_format(void);
+const struct pt_format *arch_guest_format(void);
+
+/* Makes new leaves of the own space visible to this core (after pt_map). */
+void arch_own_mapped(void);
+
+/* Invalidates [@extent] of the own space on all cores; done when it returns. */
+void arch_own_unmapped(struct extent extent);
+
+/* Writes zeroes and makes them visible to observers without caches (a guest with its MMU off, a device). */
+void arch_zero(void *at, uint64_t size);
+
+/* Makes what was written visible to such observers, and to instruction fetch. */
+void arch_publish(const void *at, uint64_t size);
+
+/* ---- VMs ---- */
+
+/*
+ * Builds @vm's guest-physical space from the plan into tables from @pool,
+ * switched off; sets vm->stage2. Panics when the pool is short: it was counted.
+ */
+void arch_vm_build(struct vm *vm, struct page_pool *pool);
+
+/* Lifecycle start step 6: memory and I/O mappings on. Constant time. */
+void arch_vm_install(struct vm *vm);
+
+/* Lifecycle stop: mappings off and out of every TLB; what its cores do next brings them to the hypervisor. */
+void arch_vm_remove(struct vm *vm);
+
+/*
+ * Stop, the attempts in order of force. @attempt 0: a doorbell that gets a
+ * sleeping or running vCPU to its next fetch. 1: the strongest signal that this
+ * machine offers (docs/lifecycle.md). False: there is no such attempt.
+ */
+bool arch_stop_kick(uint32_t cpu, uint32_t attempt);
+
+/* Which signals arch_stop_kick() has here, for the log. */
+const char *arch_stop_method(void);
+
+/* After its cores have left: @vm's interrupts off, nothing pending or active. */
+void arch_vm_quiesce(struct vm *vm);
+
+/* The console has input: raises its interrupt. */
+void arch_console_notify(struct vm *vm);
+
+/* ---- vCPUs, each on its own core ---- */
+
+/* Architectural reset of this core's vCPU: starts at @entry with @context; nothing of an earlier guest is left. */
+void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context);
+
+/* Runs the guest until it cannot go on; counts exits in cpu->exits. @fault is filled for VCPU_ILLEGAL. */
+enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault);
+
+/* This core has left its guest: wipes the guest's registers and restores the idle state of arch_cpu_init(). */
+void arch_vcpu_leave(struct cpu *cpu);
+
+/* ---- UART and power ---- */
+
+void arch_uart_put(char c);
+
+/* The next character of the operator; -1 when there is none. */
+int arch_uart_get(void);
+
+void arch_power_off(void) __attribute__((noreturn));
+
+/* Stops this core for good after a panic. */
+void arch_halt(void) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine as firmware describes it (ACPI or FDT), in one struct. Filled
+ * once by boot/ (or by bhmanifest from a machine description), never changed
+ * afterwards. Fixed size, no pointers: it is handed to the resident core as is.
+ */
+#ifndef BULKHEAD_MACHINE_H
+#define BULKHEAD_MACHINE_H
+
+#include <bulkhead/types.h>
+
+#define MACHINE_MAX_MEMORY 128 /* extents of usable RAM */
+#define MACHINE_MAX_ECAM 8
+#define MACHINE_MAX_SMMU 8
+#define MACHINE_SPI_COUNT 988 /* SPIs are INTIDs 32 to 1019 (IHI 0069H 2.2) */
+
+struct machine_cpu {
+	uint64_t hwid; /* Arm: MPIDR_EL1 affinity fields; x86: APIC id */
+	pa_t gicr; /* Arm: RD_base of its redistributor; 0 while not known */
+	uint32_t node; /* NUMA node */
+	uint32_t core_id; /* hardware threads of one core share it */
+};
+
+/* Usable RAM: what is free once firmware's boot services have gone. Sorted, no overlaps. */
+struct machine_memory {
+	struct extent extent;
+	uint32_t node;
+	uint32_t reserved;
+};
+
+struct machine_ecam {
+	pa_t base;
+	uint16_t segment;
+	uint8_t bus_first;
+	uint8_t bus_last;
+	uint32_t reserved;
+};
+
+/* GICv3 and the timers' PPIs; INTIDs as in the GIC architecture (PPIs are 16 to 31). 0 means absent. */
+struct machine_arm64 {
+	pa_t gicd;
+	pa_t its;
+	uint32_t gic_version; /* 2, 3 or 4; 0 when unknown */
+	uint32_t timer_ppi[4]; /* secure physical, physical, virtual, hypervisor */
+	uint32_t pmu_ppi;
+	uint32_t psci_smc; /* 1: PSCI by SMC */
+	uint32_t spi_count; /* implemented SPIs; 0 when unknown */
+	/* SPIs some table or AML mentions (bit n: INTID 32 + n), so not free for software use. */
+	uint8_t spi_used[(MACHINE_SPI_COUNT + 7) / 8];
+	uint32_t nsmmu;
+	pa_t smmu[MACHINE_MAX_SMMU];
+};
+
+struct machine {
+	char name[64]; /* for people: "QEMU virt (ACPI)" */
+	uint32_t ncpus;
+	uint32_t boot_cpu; /* index of the core the firmware started us on */
+	struct machine_cpu cpu[CONFIG_MAX_CPUS];
+	uint32_t nmemory;
+	uint32_t necam;
+	struct machine_memory memory[MACHINE_MAX_MEMORY];
+	struct machine_ecam ecam[MACHINE_MAX_ECAM];
+	pa_t uart; /* PL011 or SBSA UART for the log; 0: none */
+	uint32_t uart_irq; /* its INTID; 0: none */
+	uint32_t reserved;
+	struct machine_arm64 arm64;
+};
+
+#endif

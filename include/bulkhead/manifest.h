@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manifest v1: what the owner of the machine wants. A flattened device tree
+ * parsed once, here, into an internal struct (docs/manifest.md gives every
+ * property). Pure: no hardware, no allocation.
+ */
+#ifndef BULKHEAD_MANIFEST_H
+#define BULKHEAD_MANIFEST_H
+
+#include <bulkhead/error.h>
+#include <bulkhead/types.h>
+
+#define MANIFEST_MAX_BYTES (64 * KIB)
+#define MANIFEST_NAME_MAX 31 /* characters of a VM's name, without the NUL */
+#define MANIFEST_FILE_MAX 63
+#define MANIFEST_BOOTARGS_MAX 1023
+#define MANIFEST_MAX_DEVICES 16
+#define MANIFEST_DEVICE_MAX 15 /* "0000:01:00.0" */
+#define MANIFEST_ANY_CORE UINT32_MAX
+
+enum manifest_stop_method {
+	STOP_AUTO, /* Group 0 SGI as FIQ where the GIC has one security state, else Group 1 SGI */
+	STOP_SGI, /* Group 1 SGI only */
+};
+
+enum manifest_when_idle {
+	IDLE_WAIT, /* no VM runs: wait for the manager */
+	IDLE_POWEROFF, /* no VM runs any more: switch the machine off */
+};
+
+struct manifest_host {
+	uint32_t management_core; /* MANIFEST_ANY_CORE: the boot core */
+	enum manifest_stop_method stop_method;
+	enum manifest_when_idle when_idle;
+	uint32_t console_interrupt; /* first SPI INTID free for consoles; 0: the planner looks */
+};
+
+struct manifest_vm {
+	char name[MANIFEST_NAME_MAX + 1];
+	uint32_t ncores; /* at least 1 */
+	uint32_t any_core; /* 1: the planner chooses ncores; 0: they stand in core[] */
+	uint32_t core[CONFIG_MAX_CPUS];
+	uint64_t memory; /* bytes, a multiple of BLOCK_SIZE */
+	char kernel[MANIFEST_FILE_MAX + 1];
+	char initrd[MANIFEST_FILE_MAX + 1]; /* empty: none */
+	char bootargs[MANIFEST_BOOTARGS_MAX + 1];
+	uint32_t console; /* 1: an SBSA UART */
+	uint32_t autostart;
+	uint32_t restart_limit; /* restarts allowed within restart_window; 0: never restart */
+	uint32_t restart_window; /* seconds */
+	uint32_t ndevices;
+	char device[MANIFEST_MAX_DEVICES][MANIFEST_DEVICE_MAX + 1];
+};
+
+struct manifest {
+	struct manifest_host host;
+	uint32_t nvms;
+	struct manifest_vm vm[CONFIG_MAX_VMS];
+};
+
+/*
+ * Parses @size bytes at @blob (8-byte aligned, untrusted) into @manifest.
+ * Returns BH_OK, or the error also described in @report; then @manifest is
+ * unspecified. Checks everything that can be checked without the machine:
+ * types, lengths, ranges, unknown names, duplicate VM names, cores wanted twice.
+ */
+enum bh_error manifest_parse(const void *blob, uint64_t size, struct manifest *manifest,
+			     struct bh_report *report);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory: a pool that only gives at start-up, one page-table walker for every
+ * format, the ledger of who owns which extent, and the hypervisor's own
+ * address space.
+ */
+#ifndef BULKHEAD_MM_H
+#define BULKHEAD_MM_H
+
+#include <bulkhead/boot_info.h>
+#include <bulkhead/error.h>
+#include <bulkhead/types.h>
+
+/* ---- Page pool: counted by the planner, taken once, never given back. ---- */
+
+struct page_pool {
+	pa_t next;
+	uint64_t pages; /* left */
+};
+
+/* Takes @pages zeroed, contiguous pages aligned to their size (a power of two, else to one page); pa 0 when they are not there. */
+pa_t pool_take(struct page_pool *pool, uint64_t pages);
+
+/* ---- Page tables: geometry and policy are data, one walker walks everything. ---- */
+
+enum pt_attr {
+	PT_TEXT, /* own space: read, execute */
+	PT_RODATA, /* own space: read */
+	PT_DATA, /* own space: read, write */
+	PT_DEVICE, /* own space: registers */
+	PT_GUEST_RAM, /* guest: read, write, execute */
+	PT_GUEST_DEVICE, /* guest: registers, never execute */
+	PT_ATTR_COUNT
+};
+
+#define PT_MAX_LEVELS 5
+
+/*
+ * A format of page tables. Level 0 is the root. An entry at level l resolves
+ * the address bits from shift[l] up. leaf_levels has bit l set where a leaf may
+ * stand; a leaf at level l is address | leaf_bits[l] | attr[a].
+ */
+struct pt_format {
+	uint32_t levels;
+	uint32_t leaf_levels;
+	uint8_t shift[PT_MAX_LEVELS];
+	uint16_t entries[PT_MAX_LEVELS];
+	uint64_t address_mask; /* bits of an entry that hold an address */
+	uint64_t valid; /* set in every entry that translates */
+	uint64_t table_bits; /* of an entry that points to a table */
+	uint64_t type_mask; /* above the last level: (entry & type_mask) == table_bits means table */
+	uint64_t leaf_bits[PT_MAX_LEVELS];
+	uint64_t attr[PT_ATTR_COUNT]; /* 0: this format has no such kind of page */
+};
+
+/* A tree of tables; built where it is used, so nothing that persists points into code. */
+struct page_table {
+	const struct pt_format *format;
+	struct page_pool *pool; /* where new tables come from */
+	pa_t root;
+};
+
+/*
+ * Maps [@at, @at + @size) to [@to, ...) with the largest leaves that fit; all
+ * multiples of PAGE_SIZE. Only ever writes over entries that are not valid, so
+ * no break-before-make is needed (Arm ARM D8.16.1); every store leaves a valid
+ * tree. BH_OVERLAP when a page is mapped already, BH_NO_MEMORY when the pool is
+ * empty, BH_BAD_VALUE when the format cannot express the range or attribute;
+ * then what was mapped so far stays. The caller does what its TLB needs.
+ */
+enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint64_t size,
+		     enum pt_attr attr);
+
+/*
+ * Takes the leaves of exactly the ranges that pt_map() mapped out again; the
+ * tables stay for the next map. Where nothing is mapped, nothing happens. The
+ * caller invalidates the TLB.
+ */
+void pt_unmap(const struct page_table *table, uint64_t at, uint64_t size);
+
+/* Finds the leaf for @at: its target in @to (may be NULL), its entry as the result; 0 when there is none. */
+uint64_t pt_lookup(const struct page_table *table, uint64_t at, pa_t *to);
+
+/*
+ * Makes every root entry that points somewhere valid (@on) or invalid, keeping
+ * its address: in constant time the whole space is there or gone.
+ */
+void pt_switch(const struct page_table *table, bool on);
+
+/* ---- Ledger: the one owner of every extent of RAM. ---- */
+
+enum owner_kind { OWNER_FREE, OWNER_HYPERVISOR, OWNER_IMAGES, OWNER_VM };
+
+enum memory_state {
+	MEMORY_DIRTY, /* may hold somebody's data: nobody else may see it */
+	MEMORY_CLEAN, /* zero */
+	MEMORY_IN_USE,
+};
+
+struct ledger_entry {
+	struct extent extent;
+	uint16_t kind; /* enum owner_kind */
+	uint16_t vm; /* index, for OWNER_VM */
+	uint32_t state; /* enum memory_state */
+};
+
+/* The machine's RAM split at both ends of everything that is owned. */
+#define LEDGER_MAX                                                                                 \
+	(MACHINE_MAX_MEMORY +                                                                      \
+	 2 * (1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM)))
+
+struct ledger {
+	uint32_t count;
+	uint32_t reserved;
+	struct ledger_entry entry[LEDGER_MAX]; /* sorted, no overlaps, no gaps but the machine's */
+};
+
+/* Everything in @machine's memory is free and dirty. */
+void ledger_init(struct ledger *ledger, const struct machine *machine);
+
+/* Gives the free @extent to an owner. BH_OVERLAP unless all of it is free, BH_TOO_MANY when the ledger is full. */
+enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
+			  uint32_t vm);
+
+/* Sets the state of all that VM @vm owns. */
+void ledger_mark(struct ledger *ledger, uint32_t vm, enum memory_state state);
+
+/* The entry that holds @at, or NULL. */
+const struct ledger_entry *ledger_find(const struct ledger *ledger, pa_t at);
+
+/* The ledger's own invariants and that it says what @plan says: BH_OK or BH_BAD_PLAN. */
+enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan);
+
+/* ---- The hypervisor's own address space: everything at its physical address, W^X. ---- */
+
+/* Maps @extent at its own address. Panics when that cannot be: the plan counted the tables. */
+void own_map(struct extent extent, enum pt_attr attr);
+
+/* Takes from @pool the tables that a later own_map(@extent) needs; nothing is mapped when it returns. */
+void own_reserve(struct extent extent, struct page_pool *pool);
+
+/* Takes it out again and out of every core's TLB. */
+void own_unmap(struct extent extent);
+
+/*
+ * Builds the space with tables from @pool, which stays in use until
+ * own_space_seal(): text, rodata, data, boot_info read-only, and the registers
+ * of the arch code. Stacks and records are mapped by who takes them.
+ */
+void own_space_build(const struct boot_info *info, struct page_pool *pool);
+
+/* From here on own_map() takes no more tables. */
+void own_space_seal(void);
+
+/* The root, for arch_space_use(). */
+pa_t own_space_root(void);
+
+#endif

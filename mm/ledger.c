@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bulkhead/mm.h>
+
+#include <string.h>
+
+void ledger_init(struct ledger *ledger, const struct machine *machine)
+{
+	ledger->count = machine->nmemory;
+	for (uint32_t i = 0; i < machine->nmemory; i++)
+		ledger->entry[i] = (struct ledger_entry){.extent = machine->memory[i].extent,
+							 .kind = OWNER_FREE,
+							 .state = MEMORY_DIRTY};
+}
+
+static uint32_t find(const struct ledger *ledger, pa_t at)
+{
+	for (uint32_t i = 0; i < ledger->count; i++)
+		if (range_inside(at.v, 1, ledger->entry[i].extent.base.v, ledger->entry[i].extent.size))
+			return i;
+	return ledger->count;
+}
+
+const struct ledger_entry *ledger_find(const struct ledger *ledger, pa_t at)
+{
+	uint32_t i = find(ledger, at);
+
+	return i < ledger->count ? &ledger->entry[i] : NULL;
+}
+
+/* Splits entry @i so that a new one begins at @at, which lies inside it. */
+static void split(struct ledger *ledger, uint32_t i, uint64_t at)
+{
+	struct ledger_entry *e = &ledger->entry[i];
+
+	if (at == e->extent.base.v)
+		return;
+	memmove(e + 1, e, (ledger->count - i) * sizeof(*e));
+	ledger->count++;
+	e[1].extent = (struct extent){pa(at), extent_end(e->extent) - at};
+	e[0].extent.size = at - e->extent.base.v;
+}
+
+enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
+			  uint32_t vm)
+{
+	uint32_t i = find(ledger, extent.base);
+
+	if (i == ledger->count || ledger->entry[i].kind != OWNER_FREE || extent.size == 0 ||
+	    !extent_inside(extent, ledger->entry[i].extent))
+		return BH_OVERLAP;
+	if (ledger->count + 2 > LEDGER_MAX)
+		return BH_TOO_MANY;
+
+	if (extent_end(extent) != extent_end(ledger->entry[i].extent))
+		split(ledger, i, extent_end(extent));
+	if (extent.base.v != ledger->entry[i].extent.base.v)
+		split(ledger, i++, extent.base.v);
+	ledger->entry[i].kind = (uint16_t)kind;
+	ledger->entry[i].vm = (uint16_t)vm;
+	return BH_OK;
+}
+
+void ledger_mark(struct ledger *ledger, uint32_t vm, enum memory_state state)
+{
+	for (uint32_t i = 0; i < ledger->count; i++)
+		if (ledger->entry[i].kind == OWNER_VM && ledger->entry[i].vm == vm)
+			ledger->entry[i].state = state;
+}
+
+/* @extent must be exactly what one entry of @kind (and @vm) says. */
+static bool owned(const struct ledger *ledger, struct extent extent, enum owner_kind kind,
+		  uint32_t vm)
+{
+	const struct ledger_entry *e = ledger_find(ledger, extent.base);
+
+	return e != NULL && e->kind == kind && e->vm == vm && e->extent.base.v == extent.base.v &&
+	       e->extent.size == extent.size;
+}
+
+static bool owners_match(const struct ledger *ledger, const struct plan *plan)
+{
+	if (!owned(ledger, plan->core, OWNER_HYPERVISOR, 0))
+		return false;
+	for (uint32_t i = 0; i < plan->nimages; i++)
+		if (!owned(ledger, plan->images[i], OWNER_IMAGES, 0))
+			return false;
+	for (uint32_t v = 0; v < plan->nvms; v++) {
+		const struct plan_vm *vm = &plan->vm[v];
+
+		for (uint32_t r = 0; r < vm->nregions; r++)
+			if (!owned(ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
+				   OWNER_VM, v))
+				return false;
+	}
+	return true;
+}
+
+enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
+{
+	uint32_t taken = 0;
+	uint32_t planned = 1 + plan->nimages;
+
+	for (uint32_t i = 0; i < ledger->count; i++) {
+		const struct ledger_entry *e = &ledger->entry[i];
+
+		if (i > 0 && extent_end(e[-1].extent) > e->extent.base.v)
+			return BH_BAD_PLAN;
+		taken += e->kind != OWNER_FREE;
+	}
+	for (uint32_t v = 0; v < plan->nvms; v++)
+		planned += plan->vm[v].nregions;
+	return taken == planned && owners_match(ledger, plan) ? BH_OK : BH_BAD_PLAN;
+}
