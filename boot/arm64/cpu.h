@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the loader asks the processor. Registers: Arm ARM (DDI 0487J) D19.2. */
+#ifndef BOOT_ARM64_CPU_H
+#define BOOT_ARM64_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MPIDR_AFFINITY 0xff00ffffffULL
+#define MPIDR_MT (1ULL << 24) /* Aff0 counts hardware threads of one core */
+
+unsigned int cpu_exception_level(void);
+uint64_t cpu_mpidr(void);
+
+/* The GIC's CPU interface can be reached through system registers: GICv3 or later. */
+bool cpu_has_gic_registers(void);
+
+/* A random number of the processor's own; false when it has none to give. */
+bool cpu_random(uint64_t *value);
+
+/* The counter of the generic timer. */
+uint64_t cpu_counter(void);
+
+void cpu_mask_interrupts(void);
+
+/* Writes @size bytes at @at back to memory, for cores that start with caches off, and for instruction fetch. */
+void cpu_clean(const void *at, uint64_t size);
+
+#endif

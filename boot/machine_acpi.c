@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ACPI 6.5: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT, 5.2.16 SRAT,
+ * 5.2.25 GTDT, 6.4.3.6 Extended Interrupt descriptor. PCI Firmware 3.3, 4.1.2
+ * MCFG. IORT: Arm DEN0049E. SPCR: Microsoft, Serial Port Console Redirection.
+ */
+#include "machine_acpi.h"
+
+#include <string.h>
+
+#include <bulkhead/format.h>
+
+#define HEADER_BYTES 36
+#define RSDP_BYTES 36
+#define RSDP_V1_BYTES 20
+#define MAX_TABLE (16 * MIB)
+#define MPIDR_AFFINITY 0xff00ffffffULL /* Arm ARM D19.2.98, MPIDR_EL1 */
+#define FIRST_SPI 32
+
+/* A table, or an entry of one. Reading behind its end gives 0: old revisions are shorter. */
+struct table {
+	const uint8_t *bytes;
+	uint64_t size;
+};
+
+static uint64_t get(const struct table *t, uint64_t offset, size_t width)
+{
+	uint64_t value = 0;
+
+	if (range_inside(offset, width, 0, t->size))
+		memcpy(&value, t->bytes + offset, width); /* little-endian, as we are */
+	return value;
+}
+
+static uint8_t get8(const struct table *t, uint64_t offset)
+{
+	return (uint8_t)get(t, offset, 1);
+}
+
+static uint16_t get16(const struct table *t, uint64_t offset)
+{
+	return (uint16_t)get(t, offset, 2);
+}
+
+static uint32_t get32(const struct table *t, uint64_t offset)
+{
+	return (uint32_t)get(t, offset, 4);
+}
+
+static uint64_t get64(const struct table *t, uint64_t offset)
+{
+	return get(t, offset, 8);
+}
+
+static uint8_t sum(const uint8_t *bytes, uint64_t size)
+{
+	uint8_t total = 0;
+
+	for (uint64_t i = 0; i < size; i++)
+		total = (uint8_t)(total + bytes[i]);
+	return total;
+}
+
+static enum bh_error bad(struct acpi_reader *r, const struct table *t, const char *what)
+{
+	return bh_fail(r->report, BH_BAD_MACHINE, "ACPI table %.4s %s", (const char *)t->bytes, what);
+}
+
+static void spi_used(struct acpi_reader *r, uint32_t gsiv)
+{
+	uint32_t n = gsiv - FIRST_SPI;
+
+	if (gsiv >= FIRST_SPI && n < MACHINE_SPI_COUNT)
+		r->machine->arm64.spi_used[n / 8] |= (uint8_t)(1U << (n % 8));
+}
+
+/* The sub-table at @at: type, then its length in @width bytes. False when it is not whole. */
+static bool entry_at(const struct table *t, uint64_t at, size_t width, struct table *entry)
+{
+	uint64_t size = get(t, at + 1, width);
+
+	if (size < 4 || !range_inside(at, size, 0, t->size))
+		return false;
+	*entry = (struct table){t->bytes + at, size};
+	return true;
+}
+
+/* ---- MADT ---- */
+
+static enum bh_error madt_gicc(struct acpi_reader *r, const struct table *e)
+{
+	struct machine *m = r->machine;
+	struct machine_cpu *cpu = &m->cpu[m->ncpus];
+
+	spi_used(r, get32(e, 20));
+	if (!(get32(e, 12) & 1) || m->ncpus == CONFIG_MAX_CPUS) /* not enabled, or more than we manage */
+		return BH_OK;
+	*cpu = (struct machine_cpu){
+		.hwid = get64(e, 68) & MPIDR_AFFINITY,
+		.gicr = pa(get64(e, 60)),
+		.core_id = m->ncpus,
+	};
+	m->arm64.pmu_ppi = get32(e, 20) < FIRST_SPI ? get32(e, 20) : 0;
+	r->uid[m->ncpus++] = get32(e, 8);
+	return BH_OK;
+}
+
+static enum bh_error madt_gicr(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct gic_regions *g = r->regions;
+	struct extent region = {pa(get64(e, 4)), get32(e, 12)};
+	uint64_t end;
+
+	if (g->count == GIC_MAX_REGIONS)
+		return bad(r, t, "names more redistributor regions than this build allows");
+	if (!add_ok(region.base.v, region.size, &end))
+		return bad(r, t, "has a redistributor region that does not fit in 64 bits");
+	g->region[g->count++] = region;
+	return BH_OK;
+}
+
+/* An MSI frame of GICv2m: its SPIs belong to devices. */
+static void madt_msi_frame(struct acpi_reader *r, const struct table *e)
+{
+	for (uint32_t i = 0; i < get16(e, 20); i++)
+		spi_used(r, get16(e, 22) + i);
+}
+
+static enum bh_error madt_entry(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct machine_arm64 *arm64 = &r->machine->arm64;
+
+	switch (get8(e, 0)) {
+	case 0x0b:
+		return madt_gicc(r, e);
+	case 0x0c:
+		arm64->gicd = pa(get64(e, 8));
+		arm64->gic_version = get8(e, 20);
+		return BH_OK;
+	case 0x0d:
+		madt_msi_frame(r, e);
+		return BH_OK;
+	case 0x0e:
+		return madt_gicr(r, t, e);
+	case 0x0f:
+		if (arm64->its.v == 0)
+			arm64->its = pa(get64(e, 8));
+		return BH_OK;
+	default:
+		return BH_OK;
+	}
+}
+
+static enum bh_error read_madt(struct acpi_reader *r, const struct table *t)
+{
+	enum bh_error error = BH_OK;
+	struct table e;
+
+	for (uint64_t at = 44; at < t->size && error == BH_OK; at += e.size) {
+		if (!entry_at(t, at, 1, &e))
+			return bad(r, t, "has a malformed entry");
+		error = madt_entry(r, t, &e);
+	}
+	return error;
+}
+
+/* ---- GTDT ---- */
+
+static void gtdt_platform_timer(struct acpi_reader *r, const struct table *e)
+{
+	uint64_t timers = get32(e, 16), count = get32(e, 12);
+
+	if (get8(e, 0) == 1) { /* watchdog */
+		spi_used(r, get32(e, 20));
+		return;
+	}
+	for (uint64_t i = 0; i < count && timers + i * 40 < e->size; i++) {
+		spi_used(r, get32(e, timers + i * 40 + 20));
+		spi_used(r, get32(e, timers + i * 40 + 28));
+	}
+}
+
+static enum bh_error read_gtdt(struct acpi_reader *r, const struct table *t)
+{
+	uint64_t at = get32(t, 92);
+	struct table e;
+
+	for (uint32_t i = 0; i < 4; i++)
+		r->machine->arm64.timer_ppi[i] = get32(t, 48 + 8 * i);
+	for (uint32_t i = 0; i < get32(t, 88); i++, at += e.size) {
+		if (!entry_at(t, at, 2, &e))
+			return bad(r, t, "has a malformed platform timer");
+		gtdt_platform_timer(r, &e);
+	}
+	return BH_OK;
+}
+
+/* ---- IORT ---- */
+
+/* @count pairs of GSIV and flags from @offset of node @e on. */
+static void iort_interrupts(struct acpi_reader *r, const struct table *e, uint64_t offset,
+			    uint32_t count)
+{
+	for (uint32_t i = 0; i < count && offset + i * 8ULL < e->size; i++)
+		spi_used(r, get32(e, offset + i * 8ULL));
+}
+
+static enum bh_error iort_smmu_v3(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct machine_arm64 *arm64 = &r->machine->arm64;
+
+	if (arm64->nsmmu == MACHINE_MAX_SMMU)
+		return bad(r, t, "names more SMMUs than this build allows");
+	arm64->smmu[arm64->nsmmu++] = pa(get64(e, 16));
+	for (uint64_t offset = 44; offset <= 56; offset += 4)
+		spi_used(r, get32(e, offset));
+	return BH_OK;
+}
+
+static enum bh_error iort_node(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	switch (get8(e, 0)) {
+	case 3: /* SMMU v1 or v2 */
+		iort_interrupts(r, e, get32(e, 40), 2);
+		iort_interrupts(r, e, get32(e, 48), get32(e, 44));
+		iort_interrupts(r, e, get32(e, 56), get32(e, 52));
+		return BH_OK;
+	case 4:
+		return iort_smmu_v3(r, t, e);
+	case 5: /* performance counters */
+		spi_used(r, get32(e, 24));
+		return BH_OK;
+	default:
+		return BH_OK;
+	}
+}
+
+static enum bh_error read_iort(struct acpi_reader *r, const struct table *t)
+{
+	uint64_t at = get32(t, 40);
+	enum bh_error error = BH_OK;
+	struct table e;
+
+	for (uint32_t i = 0; i < get32(t, 36) && error == BH_OK; i++, at += e.size) {
+		if (!entry_at(t, at, 2, &e))
+			return bad(r, t, "has a malformed node");
+		error = iort_node(r, t, &e);
+	}
+	return error;
+}
+
+/* ---- MCFG, SPCR, SRAT, FADT ---- */
+
+static enum bh_error read_mcfg(struct acpi_reader *r, const struct table *t)
+{
+	struct machine *m = r->machine;
+
+	for (uint64_t at = 44; at + 16 <= t->size; at += 16) {
+		if (m->necam == MACHINE_MAX_ECAM)
+			return bad(r, t, "names more PCI segments than this build allows");
+		/* MCFG gives the address of bus 0, even when the segment begins with another. */
+		m->ecam[m->necam++] = (struct machine_ecam){
+			.base = pa(get64(t, at) + ((uint64_t)get8(t, at + 10) << 20)),
+			.segment = get16(t, at + 8),
+			.bus_first = get8(t, at + 10),
+			.bus_last = get8(t, at + 11),
+		};
+	}
+	return BH_OK;
+}
+
+static void read_spcr(struct acpi_reader *r, const struct table *t)
+{
+	uint8_t type = get8(t, 36);
+	bool pl011 = type == 0x03 || type == 0x0d || type == 0x0e; /* PL011 and SBSA, DBG2 table 3 */
+
+	spi_used(r, get32(t, 54));
+	if (!pl011 || get8(t, 40) != 0) /* in system memory */
+		return;
+	r->machine->uart = pa(get64(t, 44));
+	r->machine->uart_irq = get8(t, 52) & 8 ? get32(t, 54) : 0; /* bit 3: by the GIC */
+}
+
+static enum bh_error srat_memory(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct machine *m = r->machine;
+	struct extent extent = {pa(get64(e, 8)), get64(e, 16)};
+	uint64_t end;
+
+	if (!(get32(e, 28) & 1) || extent.size == 0)
+		return BH_OK;
+	if (!add_ok(extent.base.v, extent.size, &end))
+		return bad(r, t, "has a memory range that does not fit in 64 bits");
+	if (m->nmemory == MACHINE_MAX_MEMORY)
+		return bad(r, t, "names more memory ranges than this build allows");
+	m->memory[m->nmemory++] = (struct machine_memory){.extent = extent, .node = get32(e, 2)};
+	return BH_OK;
+}
+
+static void srat_gicc(struct acpi_reader *r, const struct table *e)
+{
+	if (!(get32(e, 10) & 1))
+		return;
+	for (uint32_t i = 0; i < r->machine->ncpus; i++) {
+		if (r->uid[i] == get32(e, 6))
+			r->machine->cpu[i].node = get32(e, 2);
+	}
+}
+
+static enum bh_error read_srat(struct acpi_reader *r, const struct table *t)
+{
+	enum bh_error error = BH_OK;
+	struct table e;
+
+	for (uint64_t at = 48; at < t->size && error == BH_OK; at += e.size) {
+		if (!entry_at(t, at, 1, &e))
+			return bad(r, t, "has a malformed entry");
+		if (get8(&e, 0) == 1)
+			error = srat_memory(r, t, &e);
+		else if (get8(&e, 0) == 3)
+			srat_gicc(r, &e);
+	}
+	return error;
+}
+
+/* ARM_BOOT_ARCH: bit 0 PSCI is there, bit 1 it is called by HVC. */
+static void read_fadt(struct acpi_reader *r, const struct table *t)
+{
+	r->machine->arm64.psci_smc = (get16(t, 129) & 3) == 1;
+}
+
+/* ---- AML: not interpreted, only searched for interrupt numbers ---- */
+
+/* The Extended Interrupt descriptor at @at, if there is one: 0x89, length, flags, count, numbers. */
+static void aml_interrupts(struct acpi_reader *r, const struct table *t, uint64_t at)
+{
+	uint64_t count = get8(t, at + 4), size = get16(t, at + 1);
+
+	if (get8(t, at) != 0x89 || size < 2 + 4 * count || !range_inside(at, 3 + size, 0, t->size))
+		return;
+	for (uint64_t i = 0; i < count; i++)
+		spi_used(r, get32(t, at + 5 + 4 * i));
+}
+
+/* The integer constant at @at; returns the offset after it, 0 when there is none (ACPI 6.5 20.2.3). */
+static uint64_t aml_integer(const struct table *t, uint64_t at, uint32_t *value)
+{
+	uint8_t op = get8(t, at);
+	size_t width = op == 0x0a ? 1 : op == 0x0b ? 2 : 4;
+
+	if (op <= 1) {
+		*value = op;
+		return at + 1;
+	}
+	if (op < 0x0a || op > 0x0c)
+		return 0;
+	*value = (uint32_t)get(t, at + 1, width);
+	return at + 1 + width;
+}
+
+/* A _PRT entry without a link device: Package (4) {address, pin, 0, GSIV} (ACPI 6.5 6.2.13). */
+static void aml_prt_entry(struct acpi_reader *r, const struct table *t, uint64_t at)
+{
+	uint32_t field[4];
+
+	if (get8(t, at) != 0x12 || get8(t, at + 2) != 4)
+		return;
+	at += 3;
+	for (size_t i = 0; i < 4; i++) {
+		at = aml_integer(t, at, &field[i]);
+		if (at == 0)
+			return;
+	}
+	if (field[1] < 4 && field[2] == 0)
+		spi_used(r, field[3]);
+}
+
+static void read_aml(struct acpi_reader *r, const struct table *t)
+{
+	for (uint64_t at = HEADER_BYTES; at < t->size; at++) {
+		aml_interrupts(r, t, at);
+		aml_prt_entry(r, t, at);
+	}
+}
+
+/* ---- All tables ---- */
+
+static bool is(const struct table *t, const char *signature)
+{
+	return memcmp(t->bytes, signature, 4) == 0;
+}
+
+enum bh_error acpi_read_table(struct acpi_reader *r, const void *table, uint64_t size)
+{
+	struct table t = {table, size};
+
+	if (size < HEADER_BYTES || get32(&t, 4) != size)
+		return bh_fail(r->report, BH_BAD_MACHINE, "an ACPI table is cut short");
+	if (sum(t.bytes, size) != 0)
+		return bad(r, &t, "has a wrong checksum");
+	if (is(&t, "APIC"))
+		return read_madt(r, &t);
+	if (is(&t, "GTDT"))
+		return read_gtdt(r, &t);
+	if (is(&t, "IORT"))
+		return read_iort(r, &t);
+	if (is(&t, "MCFG"))
+		return read_mcfg(r, &t);
+	if (is(&t, "SRAT"))
+		return read_srat(r, &t);
+	if (is(&t, "SPCR"))
+		read_spcr(r, &t);
+	if (is(&t, "FACP"))
+		read_fadt(r, &t);
+	if (is(&t, "DSDT") || is(&t, "SSDT"))
+		read_aml(r, &t);
+	return BH_OK;
+}
+
+/* The table at address @at as its header has it. */
+static enum bh_error table_at(struct acpi_reader *r, uint64_t at, struct table *t)
+{
+	uint32_t size;
+
+	if (at == 0)
+		return bh_fail(r->report, BH_BAD_MACHINE, "an ACPI table has address 0");
+	*t = (struct table){pa_to_ptr(pa(at)), HEADER_BYTES};
+	size = get32(t, 4);
+	if (size < HEADER_BYTES || size > MAX_TABLE)
+		return bad(r, t, "has an impossible length");
+	t->size = size;
+	return BH_OK;
+}
+
+/* Reads the table at @at, and for the FADT also the DSDT it points to. */
+static enum bh_error read_at(struct acpi_reader *r, uint64_t at)
+{
+	struct table t;
+	enum bh_error error = table_at(r, at, &t);
+	uint64_t dsdt;
+
+	if (error == BH_OK)
+		error = acpi_read_table(r, t.bytes, t.size);
+	if (error != BH_OK || !is(&t, "FACP"))
+		return error;
+	dsdt = get64(&t, 140) != 0 ? get64(&t, 140) : get32(&t, 40);
+	error = table_at(r, dsdt, &t);
+	return error != BH_OK ? error : acpi_read_table(r, t.bytes, t.size);
+}
+
+static enum bh_error find_xsdt(struct acpi_reader *r, const void *rsdp, struct table *xsdt)
+{
+	struct table t = {rsdp, RSDP_BYTES};
+	enum bh_error error;
+
+	if (memcmp(t.bytes, "RSD PTR ", 8) != 0 || sum(t.bytes, RSDP_V1_BYTES) != 0 ||
+	    get8(&t, 15) < 2 || sum(t.bytes, RSDP_BYTES) != 0)
+		return bh_fail(r->report, BH_BAD_MACHINE,
+			       "the ACPI root pointer is malformed or older than ACPI 2.0");
+	error = table_at(r, get64(&t, 24), xsdt);
+	if (error != BH_OK)
+		return error;
+	if (!is(xsdt, "XSDT") || sum(xsdt->bytes, xsdt->size) != 0)
+		return bad(r, xsdt, "is not a valid XSDT");
+	return BH_OK;
+}
+
+/* "OEM id, OEM table id", without the blanks they are filled up with. */
+static void set_name(struct machine *m, const struct table *xsdt)
+{
+	const char *oem = (const char *)xsdt->bytes + 10, *model = (const char *)xsdt->bytes + 16;
+	int oem_length = 6, model_length = 8;
+
+	while (oem_length > 0 && (oem[oem_length - 1] == ' ' || oem[oem_length - 1] == '\0'))
+		oem_length--;
+	while (model_length > 0 && (model[model_length - 1] == ' ' || model[model_length - 1] == '\0'))
+		model_length--;
+	bh_format(m->name, sizeof(m->name), "%.*s %.*s (ACPI)", oem_length, oem, model_length, model);
+}
+
+/* What a machine must have for us to run on it at all. */
+static enum bh_error check_found(struct acpi_reader *r)
+{
+	struct machine *m = r->machine;
+
+	if (m->ncpus == 0)
+		return bh_fail(r->report, BH_BAD_MACHINE, "ACPI names no enabled core with a GIC");
+	if (m->arm64.gicd.v == 0)
+		return bh_fail(r->report, BH_BAD_MACHINE, "ACPI names no GIC distributor");
+	return BH_OK;
+}
+
+enum bh_error machine_from_acpi(const void *rsdp, struct machine *machine,
+				struct gic_regions *regions, struct bh_report *report)
+{
+	struct acpi_reader r = {.machine = machine, .regions = regions, .report = report};
+	struct table xsdt, t;
+	enum bh_error error = find_xsdt(&r, rsdp, &xsdt);
+
+	if (error != BH_OK)
+		return error;
+	set_name(machine, &xsdt);
+	/* The MADT first: the SRAT speaks of its cores. */
+	for (int madt = 1; madt >= 0; madt--) {
+		for (uint64_t at = HEADER_BYTES; at + 8 <= xsdt.size; at += 8) {
+			error = table_at(&r, get64(&xsdt, at), &t);
+			if (error == BH_OK && is(&t, "APIC") == (madt == 1))
+				error = read_at(&r, get64(&xsdt, at));
+			if (error != BH_OK)
+				return error;
+		}
+	}
+	return check_found(&r);
+}

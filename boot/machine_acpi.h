@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine as ACPI describes it. Pure over the tables' bytes. */
+#ifndef BOOT_MACHINE_ACPI_H
+#define BOOT_MACHINE_ACPI_H
+
+#include "gic.h"
+
+/* What the tables say, while they are read. */
+struct acpi_reader {
+	struct machine *machine;
+	struct gic_regions *regions;
+	struct bh_report *report;
+	uint32_t uid[CONFIG_MAX_CPUS]; /* ACPI processor UID of machine->cpu[i] */
+};
+
+/*
+ * Reads one table of @size bytes, header included, of any signature; those
+ * that say nothing of use are skipped. Length and checksum are checked.
+ */
+enum bh_error acpi_read_table(struct acpi_reader *reader, const void *table, uint64_t size);
+
+/*
+ * Reads all tables from the RSDP at @rsdp on. The addresses in RSDP, XSDT and
+ * FADT are followed: firmware is trusted that far. Memory that SRAT names goes
+ * to machine->memory, to be replaced by what is really usable. @regions gets
+ * the redistributor regions.
+ */
+enum bh_error machine_from_acpi(const void *rsdp, struct machine *machine,
+				struct gic_regions *regions, struct bh_report *report);
+
+#endif

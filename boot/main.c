@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bulkhead's loader, a UEFI application: from firmware to the resident core. */
+#include "loader.h"
+
+#include <bulkhead/guest_fdt.h>
+#include <bulkhead/version.h>
+
+EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *system);
+
+static struct loader loader;
+
+static enum bh_error know_machine(struct loader *l)
+{
+	enum bh_error error = discover_machine(l);
+	UINTN key;
+
+	if (error != BH_OK)
+		return error;
+	say(l, "Bulkhead %s on %s", BULKHEAD_VERSION, l->machine->name);
+	error = check_processor(l);
+	if (error == BH_OK)
+		error = gic_probe(l->machine, &l->regions, &l->report);
+	if (error == BH_OK)
+		error = memory_prepare(l);
+	return error != BH_OK ? error : memory_read(l, l->machine, &key);
+}
+
+/* The memory map has changed since know_machine(): our own files are in it, and usable. */
+static enum bh_error make_plan(struct loader *l)
+{
+	struct boot_info *info = l->info;
+	UINTN key;
+	enum bh_error error = memory_read(l, &info->machine, &key);
+
+	if (error != BH_OK)
+		return error;
+	return plan_make(l->manifest, &info->machine, l->images, l->nimages, l->core, &info->plan,
+			 &l->report);
+}
+
+static enum bh_error make_device_trees(struct loader *l)
+{
+	struct boot_info *info = l->info;
+	enum bh_error error = BH_OK;
+
+	for (uint32_t i = 0; i < info->plan.nvms && error == BH_OK; i++) {
+		struct extent tree = {pa(l->trees.base.v + i * GUEST_FDT_MAX), GUEST_FDT_MAX};
+		uint32_t rng_seed = 0, kaslr_seed = 0;
+		uint64_t size = 0;
+
+		error = guest_fdt_make(&info->plan, i, &info->machine, l->manifest->vm[i].bootargs,
+				       pa_to_ptr(tree.base), tree.size, &size, &rng_seed,
+				       &kaslr_seed, &l->report);
+		if (error == BH_OK)
+			plan_set_fdt(&info->plan, i, tree, size, rng_seed, kaslr_seed);
+	}
+	return error;
+}
+
+static void print_line(void *context, const char *line)
+{
+	say(context, "%s", line);
+}
+
+static enum bh_error check_and_print_plan(struct loader *l)
+{
+	struct boot_info *info = l->info;
+	enum bh_error error = plan_check(&info->plan, &info->machine, &l->report);
+
+	if (error == BH_OK)
+		plan_print(&info->plan, &info->machine, print_line, l);
+	return error;
+}
+
+/* What the core may take pages from: all between the hand-over structure and the VMs' extents. */
+static enum bh_error set_pool(struct loader *l)
+{
+	struct boot_info *info = l->info;
+	uint64_t from = align_up((uint64_t)(info + 1), PAGE_SIZE);
+	uint64_t to = extent_end(l->core);
+
+	for (uint32_t i = 0; i < info->plan.nvms; i++) {
+		if (info->plan.vm[i].hypervisor.base.v < to)
+			to = info->plan.vm[i].hypervisor.base.v;
+	}
+	if (to < from)
+		return bh_fail(&l->report, BH_NO_MEMORY, "the hypervisor's own extent is too small");
+	info->pool = (struct extent){pa(from), to - from};
+	return BH_OK;
+}
+
+static enum bh_error seed(struct loader *l)
+{
+	gather_entropy(l);
+	return BH_OK;
+}
+
+/* The boot order. */
+static enum bh_error (*const steps[])(struct loader *l) = {
+	know_machine, /* cores, interrupt controller, memory: from ACPI or device tree */
+	files_open,
+	read_manifest,
+	read_images, /* each file once, into pages of its own */
+	load_core, /* the resident image, relocated, with room for all it will need */
+	make_plan, /* who gets what */
+	make_device_trees,
+	check_and_print_plan,
+	set_pool,
+	seed,
+	hand_off, /* check again, exit boot services, enter the core */
+};
+
+static EFI_STATUS status_of(enum bh_error error)
+{
+	switch (error) {
+	case BH_OK:
+		return EFI_SUCCESS;
+	case BH_BAD_MACHINE:
+		return EFI_UNSUPPORTED;
+	case BH_NO_IMAGE:
+		return EFI_NOT_FOUND;
+	case BH_NO_MEMORY:
+		return EFI_OUT_OF_RESOURCES;
+	case BH_FIRMWARE:
+		return EFI_DEVICE_ERROR;
+	default:
+		return EFI_LOAD_ERROR;
+	}
+}
+
+EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *system)
+{
+	enum bh_error error = BH_OK;
+
+	loader.self = self;
+	loader.system = system;
+	loader.services = system->BootServices;
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && error == BH_OK; i++)
+		error = steps[i](&loader);
+	/* Only a failure comes here. */
+	say(&loader, "bulkhead: %s", loader.report.text);
+	files_close(&loader);
+	pages_give_back(&loader);
+	return status_of(error);
+}
