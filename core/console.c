@@ -5,19 +5,19 @@
 void console_put(struct vm *vm, uint8_t byte)
 {
 	struct console *c = &vm->shared.console;
-	bool slept;
 
 	spin_lock(&c->tx_lock);
-	uint32_t used = c->tx_head - load_acquire(&c->tx_tail);
-	slept = used == 0;
-	if (used < CONSOLE_TX_SIZE) {
-		vm->tx[c->tx_head % CONSOLE_TX_SIZE] = byte;
-		store_release(&c->tx_head, c->tx_head + 1);
+	uint32_t head = c->tx_head;
+	if (head - load_acquire(&c->tx_tail) < CONSOLE_TX_SIZE) {
+		vm->tx[head % CONSOLE_TX_SIZE] = byte;
+		store_release(&c->tx_head, head + 1);
 	} else {
 		c->dropped++;
 	}
 	spin_unlock(&c->tx_lock);
-	if (slept)
+	/* With the fence in console_take(): either it sees this byte, or we see that it had taken all before. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (load_acquire(&c->tx_tail) == head)
 		system_manager_wake();
 }
 
@@ -51,6 +51,7 @@ uint32_t console_take(struct vm *vm, char *bytes, uint32_t size)
 	for (uint32_t i = 0; i < size; i++)
 		bytes[i] = (char)vm->tx[(tail + i) % CONSOLE_TX_SIZE];
 	store_release(&c->tx_tail, tail + size);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return size;
 }
 

@@ -31,14 +31,14 @@ static void end_line(struct printer *p)
 	p->text[0] = '\0';
 }
 
-/* 512 MiB, 1536 KiB: the largest unit that leaves no rest. */
+/* 512 MiB, 1536 KiB: the largest unit that leaves no rest, unless the number gets long. */
 static void add_size(struct printer *p, uint64_t bytes)
 {
 	static const char units[] = "KMG";
 	size_t unit = 0;
 
 	bytes /= KIB;
-	while (unit < 2 && bytes != 0 && bytes % 1024 == 0) {
+	while (unit < 2 && bytes != 0 && (bytes % 1024 == 0 || bytes >= 1024 * 1024)) {
 		bytes /= 1024;
 		unit++;
 	}

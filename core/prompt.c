@@ -246,6 +246,8 @@ bool prompt_poll(void)
 {
 	bool worked = attached != NULL && show_console();
 
+	if (attached != NULL && attached->state != VM_RUNNING)
+		detach();
 	if (!greeted) {
 		say("operator prompt; 'help' lists the commands\nbulkhead> ");
 		greeted = true;
@@ -256,7 +258,7 @@ bool prompt_poll(void)
 		return worked;
 	if (attached == NULL)
 		edit((char)c);
-	else if (c == ESCAPE || attached->state != VM_RUNNING)
+	else if (c == ESCAPE)
 		detach();
 	else
 		console_input(attached, (uint8_t)c);
