@@ -23,7 +23,7 @@ CROSS_arm64 := aarch64-linux-gnu-
 CROSS := $(CROSS_$(ARCH))
 CC_gcc := $(CROSS)gcc
 CC_clang := clang --target=$(patsubst %-,%,$(CROSS))
-TCC := $(CC_$(COMPILER))
+TCC = $(CC_$(COMPILER))
 LD := $(CROSS)ld
 OBJCOPY := $(CROSS)objcopy
 HOSTCC ?= gcc
@@ -31,6 +31,10 @@ FUZZCC ?= clang
 PYTHON := /usr/bin/python3
 
 Q := $(if $(V),,@)
+# Use all cores. (A make below this one shares its jobs.)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 say = @printf '  %-7s %s\n' $(1) $(2)
 
 .DEFAULT_GOAL := image
@@ -38,6 +42,11 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 .SUFFIXES:
 .SECONDARY:
 .PHONY: FORCE
+
+# Targets that build something need the configuration; make writes a missing .config with the rule below.
+ifneq ($(filter-out run test format clean help menuconfig defconfig,$(or $(MAKECMDGOALS),image)),)
+-include .config
+endif
 
 # ---- What is built of what -------------------------------------------------------------------------------------------
 
@@ -47,10 +56,10 @@ LOADER_ONLY := core/manifest.c core/plan.c core/plan_print.c core/guest_fdt.c
 # Pure files that the resident core, the loader and the host tools have in common.
 SHARED_SRCS := core/error.c core/format.c core/plan_check.c core/plan_query.c
 
-# The operator's prompt is a file that is there or not (CONFIG_OPERATOR_PROMPT).
-PROMPT_OFF := $(if $(shell grep -s '^CONFIG_OPERATOR_PROMPT=y' .config || test -e .config || echo default),core/no_prompt.c,core/prompt.c)
+# Vary by file: of each pair, the one that the configuration does not want.
+UNWANTED := $(if $(filter y,$(CONFIG_OPERATOR_PROMPT)),core/no_prompt.c,core/prompt.c)
 
-RESIDENT_SRCS := $(filter-out $(LOADER_ONLY) $(PROMPT_OFF),$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c lib/*.c) \
+RESIDENT_SRCS := $(filter-out $(LOADER_ONLY) $(UNWANTED),$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c lib/*.c) \
 	$(wildcard arch/$(ARCH)/*.c arch/$(ARCH)/*.S)
 
 # mbedtls' ChaCha20, from source, with our own configuration. To enable it, write lib/mbedtls_config.h.
@@ -63,8 +72,9 @@ LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt
 LOADER_SRCS := $(wildcard boot/*.c boot/$(ARCH)/*.c boot/$(ARCH)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
 
 # The parts that run on the host unchanged. The boot files listed here are pure functions over bytes.
-HOST_SRCS := $(SHARED_SRCS) $(LOADER_ONLY) $(wildcard core/vm_state.c mm/*.c arch/host/*.c) \
-	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c)
+HOST_SRCS := $(SHARED_SRCS) $(LOADER_ONLY) \
+	$(if $(wildcard arch/host/include/bulkhead/*.h),$(wildcard core/vm_state.c mm/*.c arch/host/*.c)) \
+	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c boot/memory_map.c)
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
@@ -72,6 +82,10 @@ FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 GUEST_SRCS := $(wildcard tests/guests/*.S tests/guests/*.c)
 GUEST_LIB_SRCS := $(wildcard tests/guests/lib/*.S tests/guests/lib/*.c)
 PLUGIN_SRCS := $(wildcard tests/bench/plugin_*.c)
+
+TIDY := $(patsubst %.c,$(B)/tidy/resident/%.ok,$(filter %.c,$(RESIDENT_SRCS))) \
+	$(patsubst %.c,$(B)/tidy/loader/%.ok,$(filter boot/%.c,$(LOADER_SRCS)) $(LOADER_ONLY)) \
+	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c) $(BHMANIFEST_SRCS) $(UNIT_SRCS))
 
 # ---- Flags -----------------------------------------------------------------------------------------------------------
 
@@ -96,6 +110,10 @@ HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 20
+
+# What may stay resident, in cloc's code lines and in bytes of text and rodata.
+MAX_LINES := 4500
+MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
@@ -124,11 +142,14 @@ bench: image guests plugins ## measure the figures of docs/benchmarks.md, write 
 bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench
 
-lint: $(B)/config.stamp ## formatting, clang-tidy, who includes whom, licence lines
+lint: $(TIDY) ## formatting, clang-tidy, who includes whom, licence lines
 	$(Q)tools/lint $(B)
 
+format: ## put the formatting of all C files right
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
 size: $(B)/core.elf ## code lines and bytes of what stays resident, against their limits
-	$(Q)tools/size $(ARCH) $(B)/core.elf
+	$(Q)tools/size $(B)/core.elf $(MAX_LINES) $(MAX_BYTES) --not-resident $(LOADER_ONLY)
 
 guests: $(patsubst tests/guests/%,$(B)/guests/%.img,$(basename $(GUEST_SRCS))) ## the tiny test guests
 
@@ -146,7 +167,25 @@ clean: ## remove what was built; what tools/setup fetched stays
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image unit fuzz system bench bench-smoke lint size guests plugins menuconfig defconfig clean help
+.PHONY: run test image unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
+
+# ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
+
+tidy = $(Q)mkdir -p $(@D); out=$$(clang-tidy --quiet $< -- $(1) -std=c11 2>/dev/null) || { echo "$$out"; exit 1; }; touch $@
+
+$(B)/tidy/%: private override COMPILER := clang
+
+$(B)/tidy/resident/%.ok: %.c $(B)/resident/%.o .clang-tidy
+	$(call say,TIDY,$<)
+	$(call tidy,$(CC_clang:clang%=%) $(RESIDENT_FLAGS))
+
+$(B)/tidy/loader/%.ok: %.c $(B)/loader/%.o .clang-tidy
+	$(call say,TIDY,$<)
+	$(call tidy,$(CC_clang:clang%=%) $(LOADER_FLAGS))
+
+$(B)/tidy/host/%.ok: %.c $(H)/sanitized/%.o .clang-tidy
+	$(call say,TIDY,$<)
+	$(call tidy,$(HOST_FLAGS))
 
 # ---- Configuration and version ---------------------------------------------------------------------------------------
 
@@ -280,6 +319,7 @@ fuzz-%: $(H)/fuzz/%
 
 $(H)/plugin_%.so: tests/bench/plugin_%.c
 	$(call say,HOSTCC,$<)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) -std=c11 -O2 -fPIC -shared -I$(DEPS)/qemu $$(pkg-config --cflags glib-2.0) $(WARNINGS) $< -o $@
 
 # ---- Test guests: flat arm64 Image binaries --------------------------------------------------------------------------

@@ -50,7 +50,8 @@ static bool read_entry(const uint8_t *archive, uint64_t size, uint64_t at, struc
 
 	if (!range_inside(at, HEADER_BYTES, 0, size))
 		return false;
-	if (memcmp(header, "070701", MAGIC_BYTES) != 0 && memcmp(header, "070702", MAGIC_BYTES) != 0)
+	if (memcmp(header, "070701", MAGIC_BYTES) != 0 &&
+	    memcmp(header, "070702", MAGIC_BYTES) != 0)
 		return false;
 	if (!header_field(header, FIELD_MODE, &mode) ||
 	    !header_field(header, FIELD_FILESIZE, &file_size) ||
@@ -77,9 +78,10 @@ enum bh_error cpio_find(const void *archive, uint64_t size, const char *name, co
 
 	for (uint64_t at = 0; at < size; at = entry.next) {
 		if (!read_entry(archive, size, at, &entry))
-			return bh_fail(report, BH_BAD_IMAGE,
-				       "the initrd blob is not a cpio archive (newc) at offset %llu of %llu",
-				       (unsigned long long)at, (unsigned long long)size);
+			return bh_fail(
+				report, BH_BAD_IMAGE,
+				"the initrd blob is not a cpio archive (newc) at offset %llu of %llu",
+				(unsigned long long)at, (unsigned long long)size);
 		if (strcmp(entry.name, TRAILER) == 0)
 			break;
 		if (strncmp(entry.name, "./", 2) == 0)

@@ -27,7 +27,8 @@ static enum bh_error read_device_tree(struct loader *l)
 	enum bh_error error;
 
 	if (fdt_check_header(l->fdt) != 0)
-		return bh_fail(&l->report, BH_BAD_MACHINE, "the firmware's device tree is malformed");
+		return bh_fail(&l->report, BH_BAD_MACHINE,
+			       "the firmware's device tree is malformed");
 	error = machine_from_fdt(l->fdt, fdt_totalsize(l->fdt), l->machine, &l->report);
 	if (error == BH_OK)
 		l->regions.count =
@@ -44,7 +45,8 @@ static enum bh_error read_tables(struct loader *l)
 	l->fdt = configuration_table(l, &fdt_guid);
 	if (l->fdt != NULL)
 		return read_device_tree(l);
-	return bh_fail(&l->report, BH_BAD_MACHINE, "the firmware offers neither ACPI nor a device tree");
+	return bh_fail(&l->report, BH_BAD_MACHINE,
+		       "the firmware offers neither ACPI nor a device tree");
 }
 
 /* What firmware's tables call memory only serves to tell nodes apart: its memory map knows what is free. */
@@ -79,9 +81,10 @@ static enum bh_error find_boot_cpu(struct loader *l)
 		l->machine->boot_cpu = i;
 		return BH_OK;
 	}
-	return bh_fail(&l->report, BH_BAD_MACHINE,
-		       "firmware does not name the core it runs on (MPIDR 0x%llx) among the first %u",
-		       (unsigned long long)self, CONFIG_MAX_CPUS);
+	return bh_fail(
+		&l->report, BH_BAD_MACHINE,
+		"firmware does not name the core it runs on (MPIDR 0x%llx) among the first %u",
+		(unsigned long long)self, CONFIG_MAX_CPUS);
 }
 
 enum bh_error discover_machine(struct loader *l)
@@ -104,9 +107,10 @@ enum bh_error discover_machine(struct loader *l)
 enum bh_error check_processor(struct loader *l)
 {
 	if (cpu_exception_level() != 2)
-		return bh_fail(&l->report, BH_BAD_MACHINE,
-			       "firmware runs at EL%u; a hypervisor needs EL2 (is virtualization on?)",
-			       cpu_exception_level());
+		return bh_fail(
+			&l->report, BH_BAD_MACHINE,
+			"firmware runs at EL%u; a hypervisor needs EL2 (is virtualization on?)",
+			cpu_exception_level());
 	if (l->machine->arm64.gic_version == 2 || !cpu_has_gic_registers())
 		return bh_fail(&l->report, BH_BAD_MACHINE,
 			       "the interrupt controller is a GICv2; GICv3 or later is needed");

@@ -82,7 +82,8 @@ static struct elf_header get_header(const void *file)
 }
 
 /* Program header @index; the caller has checked that it lies in the file. */
-static struct elf_segment get_segment(const void *file, const struct elf_header *header, size_t index)
+static struct elf_segment get_segment(const void *file, const struct elf_header *header,
+				      size_t index)
 {
 	struct elf_segment segment;
 
@@ -130,7 +131,8 @@ static enum bh_error check_load(const struct elf_segment *segment, uint64_t size
 
 	if (range == NULL || range->size != 0 || segment->memsz == 0)
 		return bad(report, "segments other than one RX, one R and one RW");
-	if (segment->filesz > segment->memsz || !range_inside(segment->offset, segment->filesz, 0, size))
+	if (segment->filesz > segment->memsz ||
+	    !range_inside(segment->offset, segment->filesz, 0, size))
 		return bad(report, "a segment does not lie in the file");
 	if (!is_aligned(segment->vaddr, PAGE_SIZE) ||
 	    !range_inside(segment->vaddr, segment->memsz, 0, MAX_IMAGE))
@@ -265,8 +267,8 @@ enum bh_error elf_load(const void *file, uint64_t size, const struct elf_layout 
 		struct elf_segment segment = get_segment(file, &header, i);
 
 		if (segment.type == PT_LOAD)
-			memcpy((uint8_t *)to + segment.vaddr, (const uint8_t *)file + segment.offset,
-			       segment.filesz);
+			memcpy((uint8_t *)to + segment.vaddr,
+			       (const uint8_t *)file + segment.offset, segment.filesz);
 		else if (segment.type == PT_DYNAMIC)
 			dynamic = segment;
 	}

@@ -69,6 +69,7 @@ void gather_entropy(struct loader *l)
 	if (from_device_tree(l, seed) || good)
 		return;
 	from_jitter(seed);
-	say(l, "Neither firmware nor processor has a random generator: guests' seeds come from timing "
-	       "alone.");
+	say(l,
+	    "Neither firmware nor processor has a random generator: guests' seeds come from timing "
+	    "alone.");
 }

@@ -88,6 +88,12 @@ static enum bh_error read_file(struct loader *l, EFI_FILE_HANDLE file, const cha
 	return error;
 }
 
+static enum bh_error no_blob(struct loader *l, const char *name)
+{
+	return bh_fail(&l->report, BH_NO_IMAGE,
+		       "file %s%s is not on the volume, nor is there an initrd blob", FOLDER, name);
+}
+
 /* Reads the archive, the first time a file is not found on the volume. */
 static enum bh_error need_blob(struct loader *l, const char *name)
 {
@@ -98,14 +104,15 @@ static enum bh_error need_blob(struct loader *l, const char *name)
 	if (l->blob != NULL)
 		return BH_OK;
 	if (!open_file(l, "", BLOB, &file))
-		return bh_fail(&l->report, BH_NO_IMAGE,
-			       "file %s%s is not on the volume, nor is there an initrd blob", FOLDER,
-			       name);
+		return no_blob(l, name);
 	error = read_file(l, file, BLOB, &extent, &l->blob_size);
 	file->Close(file);
-	if (error == BH_OK)
-		l->blob = pa_to_ptr(extent.base);
-	return error;
+	if (error != BH_OK)
+		return error;
+	if (l->blob_size == 0) /* QEMU's -kernel without -initrd */
+		return no_blob(l, name);
+	l->blob = pa_to_ptr(extent.base);
+	return BH_OK;
 }
 
 static enum bh_error read_from_blob(struct loader *l, const char *name, struct extent *extent,

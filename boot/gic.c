@@ -2,6 +2,8 @@
 /* GICv3: IHI 0069H, 12.9 distributor, 12.11 redistributor registers. */
 #include "gic.h"
 
+#include "arm64/cpu.h"
+
 #define GICD_TYPER 0x0004
 #define GICD_PIDR2 0xffe8 /* the same in every 64 KiB frame */
 #define GICR_TYPER 0x0008
@@ -20,8 +22,11 @@ static uint64_t read64(pa_t base, uint64_t offset)
 	return *(volatile uint64_t *)pa_to_ptr(pa(base.v + offset));
 }
 
+/* 0 where no GIC can be: some firmware maps only the redistributors that it uses itself. */
 static uint32_t arch_revision(pa_t frame)
 {
+	if (!cpu_is_mapped(frame.v) || !cpu_is_mapped(frame.v + GICD_PIDR2))
+		return 0;
 	return read32(frame, GICD_PIDR2) >> 4 & 0xf;
 }
 
@@ -31,6 +36,15 @@ static uint32_t spi_count(pa_t gicd)
 	uint32_t count = (read32(gicd, GICD_TYPER) & 0x1f) * 32;
 
 	return count < MACHINE_SPI_COUNT ? count : MACHINE_SPI_COUNT;
+}
+
+static bool all_found(const struct machine *machine)
+{
+	for (uint32_t i = 0; i < machine->ncpus; i++) {
+		if (machine->cpu[i].gicr.v == 0)
+			return false;
+	}
+	return true;
 }
 
 static void assign(struct machine *machine, pa_t frame, uint64_t typer)
@@ -44,21 +58,24 @@ static void assign(struct machine *machine, pa_t frame, uint64_t typer)
 	}
 }
 
-/* Walks a region's frames to the one marked last. */
+/* Walks a region's frames to the one marked last, or until no core misses its own. */
 static enum bh_error walk_region(struct machine *machine, struct extent region,
 				 struct bh_report *report)
 {
 	uint64_t typer = 0, stride;
 
-	for (uint64_t at = 0; !(typer & GICR_TYPER_LAST) && at + GICR_BYTES <= region.size;
+	for (uint64_t at = 0;
+	     !(typer & GICR_TYPER_LAST) && !all_found(machine) && at + GICR_BYTES <= region.size;
 	     at += stride) {
 		pa_t frame = pa(region.base.v + at);
 		uint32_t revision = arch_revision(frame);
 
 		if (revision != 3 && revision != 4)
-			return bh_fail(report, BH_BAD_MACHINE,
-				       "there is no GICv3 redistributor at 0x%llx",
-				       (unsigned long long)frame.v);
+			return bh_fail(
+				report, BH_BAD_MACHINE,
+				"there is no GICv3 redistributor at 0x%llx, or firmware keeps "
+				"it unmapped",
+				(unsigned long long)frame.v);
 		typer = read64(frame, GICR_TYPER);
 		stride = typer & GICR_TYPER_VLPIS ? GICR_VLPI_BYTES : GICR_BYTES;
 		assign(machine, frame, typer);

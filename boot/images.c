@@ -62,10 +62,12 @@ static enum bh_error read_image(struct loader *l, const char *name)
 /* The device trees are made when the plan is known, but the plan must spare their place. */
 static enum bh_error reserve_trees(struct loader *l)
 {
-	uint64_t size = l->manifest->nvms * GUEST_FDT_MAX;
+	uint64_t size = 0;
 	struct image_info *image;
 	enum bh_error error;
 
+	for (uint32_t i = 0; i < l->manifest->nvms; i++)
+		size += plan_fdt_bytes(l->manifest->vm[i].ncores);
 	if (size == 0)
 		return BH_OK;
 	error = pages_take(l, EfiLoaderData, size, PAGE_SIZE, &l->trees);

@@ -11,7 +11,8 @@
 #include "gic.h"
 #include "memory_map.h"
 
-#define LOADER_MAX_IMAGES (CONFIG_MAX_VMS * 2 + 1) /* kernel and initrd of each VM, the device trees */
+#define LOADER_MAX_IMAGES                                                                          \
+	(CONFIG_MAX_VMS * 2 + 1) /* kernel and initrd of each VM, the device trees */
 #define LOADER_MAX_PAGES (LOADER_MAX_IMAGES + 8)
 
 struct loader {

@@ -63,7 +63,8 @@ static uint8_t sum(const uint8_t *bytes, uint64_t size)
 
 static enum bh_error bad(struct acpi_reader *r, const struct table *t, const char *what)
 {
-	return bh_fail(r->report, BH_BAD_MACHINE, "ACPI table %.4s %s", (const char *)t->bytes, what);
+	return bh_fail(r->report, BH_BAD_MACHINE, "ACPI table %.4s %s", (const char *)t->bytes,
+		       what);
 }
 
 static void spi_used(struct acpi_reader *r, uint32_t gsiv)
@@ -93,7 +94,8 @@ static enum bh_error madt_gicc(struct acpi_reader *r, const struct table *e)
 	struct machine_cpu *cpu = &m->cpu[m->ncpus];
 
 	spi_used(r, get32(e, 20));
-	if (!(get32(e, 12) & 1) || m->ncpus == CONFIG_MAX_CPUS) /* not enabled, or more than we manage */
+	if (!(get32(e, 12) & 1) ||
+	    m->ncpus == CONFIG_MAX_CPUS) /* not enabled, or more than we manage */
 		return BH_OK;
 	*cpu = (struct machine_cpu){
 		.hwid = get64(e, 68) & MPIDR_AFFINITY,
@@ -205,7 +207,8 @@ static void iort_interrupts(struct acpi_reader *r, const struct table *e, uint64
 		spi_used(r, get32(e, offset + i * 8ULL));
 }
 
-static enum bh_error iort_smmu_v3(struct acpi_reader *r, const struct table *t, const struct table *e)
+static enum bh_error iort_smmu_v3(struct acpi_reader *r, const struct table *t,
+				  const struct table *e)
 {
 	struct machine_arm64 *arm64 = &r->machine->arm64;
 
@@ -272,7 +275,8 @@ static enum bh_error read_mcfg(struct acpi_reader *r, const struct table *t)
 static void read_spcr(struct acpi_reader *r, const struct table *t)
 {
 	uint8_t type = get8(t, 36);
-	bool pl011 = type == 0x03 || type == 0x0d || type == 0x0e; /* PL011 and SBSA, DBG2 table 3 */
+	bool pl011 =
+		type == 0x03 || type == 0x0d || type == 0x0e; /* PL011 and SBSA, DBG2 table 3 */
 
 	spi_used(r, get32(t, 54));
 	if (!pl011 || get8(t, 40) != 0) /* in system memory */
@@ -281,7 +285,8 @@ static void read_spcr(struct acpi_reader *r, const struct table *t)
 	r->machine->uart_irq = get8(t, 52) & 8 ? get32(t, 54) : 0; /* bit 3: by the GIC */
 }
 
-static enum bh_error srat_memory(struct acpi_reader *r, const struct table *t, const struct table *e)
+static enum bh_error srat_memory(struct acpi_reader *r, const struct table *t,
+				 const struct table *e)
 {
 	struct machine *m = r->machine;
 	struct extent extent = {pa(get64(e, 8)), get64(e, 16)};
@@ -387,7 +392,7 @@ static void read_aml(struct acpi_reader *r, const struct table *t)
 
 static bool is(const struct table *t, const char *signature)
 {
-	return memcmp(t->bytes, signature, 4) == 0;
+	return t->size >= 4 && memcmp(t->bytes, signature, 4) == 0;
 }
 
 enum bh_error acpi_read_table(struct acpi_reader *r, const void *table, uint64_t size)
@@ -435,7 +440,7 @@ static enum bh_error table_at(struct acpi_reader *r, uint64_t at, struct table *
 /* Reads the table at @at, and for the FADT also the DSDT it points to. */
 static enum bh_error read_at(struct acpi_reader *r, uint64_t at)
 {
-	struct table t;
+	struct table t = {NULL, 0};
 	enum bh_error error = table_at(r, at, &t);
 	uint64_t dsdt;
 
@@ -473,9 +478,11 @@ static void set_name(struct machine *m, const struct table *xsdt)
 
 	while (oem_length > 0 && (oem[oem_length - 1] == ' ' || oem[oem_length - 1] == '\0'))
 		oem_length--;
-	while (model_length > 0 && (model[model_length - 1] == ' ' || model[model_length - 1] == '\0'))
+	while (model_length > 0 &&
+	       (model[model_length - 1] == ' ' || model[model_length - 1] == '\0'))
 		model_length--;
-	bh_format(m->name, sizeof(m->name), "%.*s %.*s (ACPI)", oem_length, oem, model_length, model);
+	bh_format(m->name, sizeof(m->name), "%.*s %.*s (ACPI)", oem_length, oem, model_length,
+		  model);
 }
 
 /* What a machine must have for us to run on it at all. */
@@ -494,7 +501,7 @@ enum bh_error machine_from_acpi(const void *rsdp, struct machine *machine,
 				struct gic_regions *regions, struct bh_report *report)
 {
 	struct acpi_reader r = {.machine = machine, .regions = regions, .report = report};
-	struct table xsdt, t;
+	struct table xsdt = {rsdp, 0}, t = {NULL, 0};
 	enum bh_error error = find_xsdt(&r, rsdp, &xsdt);
 
 	if (error != BH_OK)

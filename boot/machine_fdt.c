@@ -493,8 +493,9 @@ static enum bh_error read_ecam(struct walk *w)
 	struct extent e;
 
 	if (w->m->necam == MACHINE_MAX_ECAM)
-		return bh_fail(w->report, BH_TOO_MANY, "/%s: more than %u PCI hosts are not allowed",
-			       node_name(w), MACHINE_MAX_ECAM);
+		return bh_fail(w->report, BH_TOO_MANY,
+			       "/%s: more than %u PCI hosts are not allowed", node_name(w),
+			       MACHINE_MAX_ECAM);
 	if (!get_reg(w, 0, &e) || e.size < MIB)
 		return BAD(w, "/%s: reg: its address cannot be read", node_name(w));
 	if (first > last || last > 255 || segment > UINT16_MAX)
@@ -635,6 +636,12 @@ static enum bh_error check_blob(const void *fdt, uint64_t size, struct bh_report
 			       "allowed",
 			       fdt_totalsize(fdt), (unsigned long long)size,
 			       (unsigned int)MACHINE_FDT_MAX_BYTES);
+	/* libfdt reads whole words where the header says; a core that checks alignment would fault. */
+	if (!is_aligned(fdt_off_dt_struct(fdt), 4) || !is_aligned(fdt_off_mem_rsvmap(fdt), 8))
+		return bh_fail(report, BH_BAD_MACHINE,
+			       "device tree: its header places a block at 0x%x or 0x%x; multiples "
+			       "of 4 and 8 are allowed",
+			       fdt_off_dt_struct(fdt), fdt_off_mem_rsvmap(fdt));
 	error = fdt_check_full(fdt, (size_t)size);
 	if (error != 0)
 		return bh_fail(report, BH_BAD_MACHINE, "device tree: not well-formed: %s",
@@ -669,8 +676,8 @@ static void find_stdout(struct walk *w)
 	if (!path || size <= 1 || path[size - 1] != '\0')
 		return;
 	options = memchr(path, ':', (size_t)size);
-	w->stdout_node = fdt_path_offset_namelen(w->fdt, path,
-						 options ? (int)(options - path) : size - 1);
+	w->stdout_node =
+		fdt_path_offset_namelen(w->fdt, path, options ? (int)(options - path) : size - 1);
 }
 
 static void find_gic(struct walk *w)

@@ -42,11 +42,14 @@ static enum bh_error make_device_trees(struct loader *l)
 {
 	struct boot_info *info = l->info;
 	enum bh_error error = BH_OK;
+	pa_t next = l->trees.base;
 
 	for (uint32_t i = 0; i < info->plan.nvms && error == BH_OK; i++) {
-		struct extent tree = {pa(l->trees.base.v + i * GUEST_FDT_MAX), GUEST_FDT_MAX};
+		struct extent tree = {next, plan_fdt_bytes(info->plan.vm[i].ncores)};
 		uint32_t rng_seed = 0, kaslr_seed = 0;
 		uint64_t size = 0;
+
+		next = pa(extent_end(tree));
 
 		error = guest_fdt_make(&info->plan, i, &info->machine, l->manifest->vm[i].bootargs,
 				       pa_to_ptr(tree.base), tree.size, &size, &rng_seed,
@@ -84,7 +87,8 @@ static enum bh_error set_pool(struct loader *l)
 			to = info->plan.vm[i].hypervisor.base.v;
 	}
 	if (to < from)
-		return bh_fail(&l->report, BH_NO_MEMORY, "the hypervisor's own extent is too small");
+		return bh_fail(&l->report, BH_NO_MEMORY,
+			       "the hypervisor's own extent is too small");
 	info->pool = (struct extent){pa(from), to - from};
 	return BH_OK;
 }
@@ -98,15 +102,10 @@ static enum bh_error seed(struct loader *l)
 /* The boot order. */
 static enum bh_error (*const steps[])(struct loader *l) = {
 	know_machine, /* cores, interrupt controller, memory: from ACPI or device tree */
-	files_open,
-	read_manifest,
-	read_images, /* each file once, into pages of its own */
+	files_open,	   read_manifest,	 read_images, /* each file once, into pages of its own */
 	load_core, /* the resident image, relocated, with room for all it will need */
 	make_plan, /* who gets what */
-	make_device_trees,
-	check_and_print_plan,
-	set_pool,
-	seed,
+	make_device_trees, check_and_print_plan, set_pool,    seed,
 	hand_off, /* check again, exit boot services, enter the core */
 };
 

@@ -107,7 +107,8 @@ enum bh_error memory_from_map(struct memory_map *map, const struct node_map *nod
 	uint64_t covered = 0;
 
 	if (map->stride < sizeof(struct memory_descriptor) || map->size % map->stride != 0)
-		return bh_fail(report, BH_BAD_MACHINE, "the firmware's memory map has a wrong size");
+		return bh_fail(report, BH_BAD_MACHINE,
+			       "the firmware's memory map has a wrong size");
 	sort(map);
 	machine->nmemory = 0;
 	for (uint64_t i = 0; i < map->size / map->stride; i++) {

@@ -16,7 +16,8 @@ enum bh_error pages_take(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size, 
 	EFI_STATUS status;
 
 	if (l->npages == LOADER_MAX_PAGES)
-		return bh_fail(&l->report, BH_TOO_MANY, "the loader needs too many pieces of memory");
+		return bh_fail(&l->report, BH_TOO_MANY,
+			       "the loader needs too many pieces of memory");
 	if (size == 0 || !add_ok(size, align, &all) || !add_ok(all, PAGE_SIZE, &all))
 		return bh_fail(&l->report, BH_TOO_BIG, "%llu bytes of memory are wanted at once",
 			       (unsigned long long)size);
@@ -24,7 +25,8 @@ enum bh_error pages_take(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size, 
 	all = need + align - PAGE_SIZE;
 	status = l->services->AllocatePages(AllocateAnyPages, type, all / PAGE_SIZE, &got);
 	if (EFI_ERROR(status))
-		return bh_fail(&l->report, BH_NO_MEMORY, "the firmware has no %llu KiB of memory left",
+		return bh_fail(&l->report, BH_NO_MEMORY,
+			       "the firmware has no %llu KiB of memory left",
 			       (unsigned long long)(all / KIB));
 	base = align_up(got, align);
 	free_range(l, got, base - got);

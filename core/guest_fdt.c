@@ -265,7 +265,8 @@ static enum bh_error check_interrupts(const struct machine_arm64 *machine, struc
 	for (size_t i = 0; i < ARRAY_SIZE(ppi); i++) {
 		if (ppi[i] != 0 && (ppi[i] < FIRST_PPI || ppi[i] >= FIRST_SPI))
 			return bh_fail(report, BH_BAD_MACHINE,
-				       "a timer or PMU has interrupt %u; a PPI is 16 to 31", ppi[i]);
+				       "a timer or PMU has interrupt %u; a PPI is 16 to 31",
+				       ppi[i]);
 	}
 	if (machine->timer_ppi[2] == 0)
 		return bh_fail(report, BH_BAD_MACHINE, "the machine names no virtual timer");

@@ -40,26 +40,30 @@ static void ring_cores(const struct vm *vm)
 		arch_doorbell(vm_plan(vm)->core[i]);
 }
 
-static bool cores_are(const struct vm *vm, enum core_state state)
-{
-	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++) {
-		const struct mailbox *box = mailbox_of(vm, i);
+#define BIT(state) (1U << (state))
 
-		if (load_acquire(&box->command) != COMMAND_NONE ||
-		    load_acquire(&box->state) != state)
+static bool core_is(const struct mailbox *box, uint32_t states)
+{
+	return load_acquire(&box->command) == COMMAND_NONE &&
+	       (BIT(load_acquire(&box->state)) & states) != 0;
+}
+
+static bool cores_are(const struct vm *vm, uint32_t states)
+{
+	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++)
+		if (!core_is(mailbox_of(vm, i), states))
 			return false;
-	}
 	return true;
 }
 
-/* Waits until every core of @vm is in @state; false when @deadline (0: none) passed first. */
-static bool wait_cores(const struct vm *vm, enum core_state state, uint64_t deadline)
+/* Waits until every core of @vm is in one of @states; false when @deadline (0: none) passed first. */
+static bool wait_cores(const struct vm *vm, uint32_t states, uint64_t deadline)
 {
-	while (!cores_are(vm, state)) {
+	while (!cores_are(vm, states)) {
 		if (deadline != 0 && arch_ticks() >= deadline)
-			return cores_are(vm, state);
+			return false;
 		system_manager_service();
-		if (!cores_are(vm, state))
+		if (!cores_are(vm, states))
 			arch_wait(deadline);
 	}
 	return true;
@@ -89,7 +93,7 @@ void vm_scrub_begin(struct vm *vm)
 
 void vm_scrub_end(struct vm *vm)
 {
-	wait_cores(vm, CORE_IDLE, 0);
+	wait_cores(vm, BIT(CORE_IDLE), 0);
 	map_memory(vm, false);
 	ledger_mark(machine_ledger(), vm->index, MEMORY_CLEAN);
 	set_state(vm, VM_STOPPED);
@@ -154,15 +158,15 @@ enum bh_error vm_start(struct vm *vm)
 		return BH_WRONG_STATE;
 	memset(vm->shared.vcpu, 0, sizeof(vm->shared.vcpu));
 	memset(&vm->shared.arch, 0, sizeof(vm->shared.arch));
-	vm->shared.vcpu[0] = (struct vcpu_shared){
-		.power = VCPU_POWER_PENDING, .entry = plan->entry.v, .context = plan->image[IMAGE_FDT].to.v};
+	vm->shared.vcpu[0] = (struct vcpu_shared){.power = VCPU_POWER_PENDING,
+						  .entry = plan->entry.v,
+						  .context = plan->image[IMAGE_FDT].to.v};
 	set_state(vm, VM_RUNNING);
-	vm->started = arch_ticks();
 	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
 		 plan->ncores == 1 ? "" : "s");
 	command_cores(vm, COMMAND_START);
 	ring_cores(vm);
-	wait_cores(vm, CORE_RUNNING, arch_ticks() + ATTEMPT_SECONDS * arch_tick_rate());
+	wait_cores(vm, BIT(CORE_RUNNING) | BIT(CORE_PARKED), 0); /* a guest may end at once */
 	return BH_OK;
 }
 
@@ -175,10 +179,10 @@ static bool park_cores(const struct vm *vm)
 		bool kicked = false;
 
 		for (uint32_t i = 0; i < plan->ncores; i++)
-			if (load_acquire(&mailbox_of(vm, i)->state) != CORE_PARKED ||
-			    load_acquire(&mailbox_of(vm, i)->command) != COMMAND_NONE)
+			if (!core_is(mailbox_of(vm, i), BIT(CORE_PARKED)))
 				kicked |= arch_stop_kick(plan->core[i], attempt);
-		if (wait_cores(vm, CORE_PARKED, arch_ticks() + ATTEMPT_SECONDS * arch_tick_rate()))
+		if (wait_cores(vm, BIT(CORE_PARKED),
+			       arch_ticks() + ATTEMPT_SECONDS * arch_tick_rate()))
 			return true;
 		if (!kicked)
 			return false;
@@ -277,9 +281,9 @@ void vm_event(struct vm *vm, struct mailbox *from)
 	struct vcpu_fault fault = from->fault;
 
 	store_release(&from->event, EVENT_NONE);
-	const char *why = event == EVENT_OFF ? "the guest switched itself off" :
-			  event == EVENT_RESET ? "the guest asked for a reset" :
-						 "aborted";
+	const char *why = event == EVENT_OFF	 ? "the guest switched itself off"
+			  : event == EVENT_RESET ? "the guest asked for a reset"
+						 : "aborted";
 
 	if (event == EVENT_ABORT)
 		log_line("%s: abort 1/6: %s, address 0x%lx, pc 0x%lx, syndrome 0x%lx", name(vm),

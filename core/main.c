@@ -12,6 +12,7 @@ static struct vm *vms[CONFIG_MAX_VMS];
 static pa_t cpu_blocks;
 
 static_assert(sizeof(struct cpu) <= PAGE_SIZE, "a core's record is one page");
+static_assert(sizeof(struct vm) <= VM_RECORD_PAGES * PAGE_SIZE, "as the planner counted");
 
 const struct machine *machine_facts(void)
 {
@@ -68,7 +69,8 @@ static void map_cpus(const struct machine *machine)
 	uint64_t block = CORE_PAGES_PER_CPU * PAGE_SIZE;
 
 	for (uint32_t i = 0; i < machine->ncpus; i++)
-		own_map((struct extent){pa(cpu_blocks.v + i * block + PAGE_SIZE), block - PAGE_SIZE},
+		own_map((struct extent){pa(cpu_blocks.v + i * block + PAGE_SIZE),
+					block - PAGE_SIZE},
 			PT_DATA);
 }
 
@@ -83,13 +85,13 @@ static void make_vm(uint32_t index)
 	const struct plan_vm *plan = &boot->plan.vm[index];
 	struct page_pool own = vm_pool(plan);
 
-	vms[index] = pa_to_ptr(pool_take(&own, align_up(sizeof(struct vm), PAGE_SIZE) / PAGE_SIZE));
+	vms[index] = pa_to_ptr(pool_take(&own, VM_RECORD_PAGES));
 	vms[index]->tx = pa_to_ptr(pool_take(&own, CONSOLE_TX_SIZE / PAGE_SIZE));
 	BH_CHECK(vms[index] != NULL && vms[index]->tx != NULL);
 	vms[index]->index = index;
 	arch_vm_build(vms[index], &own);
 	for (uint32_t r = 0; r < plan->nregions; r++)
-		own_reserve((struct extent){plan->region[r].pa, plan->region[r].size}, &own);
+		own_reserve((struct extent){plan->region[r].pa, plan->region[r].size});
 }
 
 static void make_ledger(const struct plan *plan)

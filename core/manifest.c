@@ -16,7 +16,7 @@
 #define COMPATIBLE "bulkhead,manifest-v1"
 #define FDT_VERSION 17 /* Devicetree Specification v0.4 5.2 */
 #define FDT_HEADER_BYTES 40
-#define MAX_DEPTH 3 /* the root, /vms and a VM */
+#define MAX_DEPTH 8 /* only the root, /vms and a VM are known; the rest is refused by name */
 #define SPI_FIRST 32
 #define SPI_LAST 1019 /* IHI 0069H 2.2 */
 #define RESTARTS_MAX 1000
@@ -277,7 +277,8 @@ static bool read_size(const struct value *v, uint64_t *bytes)
 	for (uint32_t i = 0; i < length - 1; i++) {
 		if (v->data[i] < '0' || v->data[i] > '9')
 			return false;
-		if (!mul_ok(*bytes, 10, bytes) || !add_ok(*bytes, v->data[i] - (uint64_t)'0', bytes))
+		if (!mul_ok(*bytes, 10, bytes) ||
+		    !add_ok(*bytes, v->data[i] - (uint64_t)'0', bytes))
 			return false;
 	}
 	return mul_ok(*bytes, unit, bytes);
@@ -400,8 +401,9 @@ static enum bh_error add_device(struct parse *p, const struct value *v, const ch
 			       "allowed",
 			       p->path, v->name, show(text, length).text);
 	if (vm->ndevices == MANIFEST_MAX_DEVICES)
-		return bh_fail(p->report, BH_TOO_MANY, "%s: %s: more than %u; at most %u are allowed",
-			       p->path, v->name, MANIFEST_MAX_DEVICES, MANIFEST_MAX_DEVICES);
+		return bh_fail(p->report, BH_TOO_MANY,
+			       "%s: %s: more than %u; at most %u are allowed", p->path, v->name,
+			       MANIFEST_MAX_DEVICES, MANIFEST_MAX_DEVICES);
 	memcpy(vm->device[vm->ndevices++], text, length + 1);
 	return BH_OK;
 }
@@ -601,8 +603,8 @@ static enum bh_error parse_vms(struct parse *p, int node)
 			return error;
 	}
 	if (p->manifest->nvms == 0)
-		return bh_fail(p->report, BH_MISSING, "/vms: no VM stands here; 1 to %u are allowed",
-			       CONFIG_MAX_VMS);
+		return bh_fail(p->report, BH_MISSING,
+			       "/vms: no VM stands here; 1 to %u are allowed", CONFIG_MAX_VMS);
 	return BH_OK;
 }
 
@@ -712,10 +714,11 @@ static enum bh_error check_device(struct parse *p, uint32_t vm, uint32_t device)
 
 		for (uint32_t k = 0; k < count; k++) {
 			if (strcmp(manifest->vm[i].device[k], name) == 0)
-				return bh_fail(p->report, BH_BAD_VALUE,
-					       "/vms/%s: devices: '%s' belongs to /vms/%s; a device "
-					       "may be given once",
-					       manifest->vm[vm].name, name, manifest->vm[i].name);
+				return bh_fail(
+					p->report, BH_BAD_VALUE,
+					"/vms/%s: devices: '%s' belongs to /vms/%s; a device "
+					"may be given once",
+					manifest->vm[vm].name, name, manifest->vm[i].name);
 		}
 	}
 	return BH_OK;
@@ -748,8 +751,7 @@ static enum bh_error check_blob(const void *blob, uint64_t size, struct bh_repor
 			       "manifest: %llu bytes; a device tree has at least %u",
 			       (unsigned long long)size, FDT_HEADER_BYTES);
 	if (size > MANIFEST_MAX_BYTES)
-		return bh_fail(report, BH_TOO_BIG,
-			       "manifest: %llu bytes; at most %u are allowed",
+		return bh_fail(report, BH_TOO_BIG, "manifest: %llu bytes; at most %u are allowed",
 			       (unsigned long long)size, (unsigned int)MANIFEST_MAX_BYTES);
 	if (fdt_magic(blob) != FDT_MAGIC)
 		return bh_fail(report, BH_BAD_MANIFEST,
@@ -764,6 +766,12 @@ static enum bh_error check_blob(const void *blob, uint64_t size, struct bh_repor
 		return bh_fail(report, BH_BAD_MANIFEST,
 			       "manifest: its header says %u bytes, but there are %llu",
 			       fdt_totalsize(blob), (unsigned long long)size);
+	/* libfdt reads whole words where the header says; a core that checks alignment would fault. */
+	if (!is_aligned(fdt_off_dt_struct(blob), 4) || !is_aligned(fdt_off_mem_rsvmap(blob), 8))
+		return bh_fail(report, BH_BAD_MANIFEST,
+			       "manifest: its header places a block at 0x%x or 0x%x; multiples of "
+			       "4 and 8 are allowed",
+			       fdt_off_dt_struct(blob), fdt_off_mem_rsvmap(blob));
 	error = fdt_check_full(blob, (size_t)size);
 	if (error != 0)
 		return bh_fail(report, BH_BAD_MANIFEST,
@@ -790,9 +798,9 @@ static enum bh_error check_structure(const void *blob, struct bh_report *report)
 				       "come first");
 		if (tag == FDT_BEGIN_NODE && ++depth > MAX_DEPTH)
 			return bh_fail(report, BH_UNKNOWN,
-				       "manifest: nodes are nested more than %u deep; %u are "
-				       "allowed",
-				       MAX_DEPTH, MAX_DEPTH);
+				       "manifest: nodes are nested more than %u deep; a VM's node "
+				       "is the deepest allowed",
+				       MAX_DEPTH);
 		if (tag == FDT_END_NODE)
 			depth--;
 		if (tag != FDT_NOP)

@@ -37,7 +37,7 @@ uint64_t plan_vm_bytes(const struct manifest_vm *vm)
 {
 	uint64_t gib = align_up(vm->memory, GIB) / GIB;
 	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
-	uint64_t pages = VM_FIXED_PAGES + cpu_tables + 2 * gib;
+	uint64_t pages = VM_FIXED_PAGES + cpu_tables + gib;
 
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
@@ -51,10 +51,24 @@ static uint64_t all_vm_bytes(const struct manifest *manifest)
 	return bytes;
 }
 
+/* Each GiB with RAM in it has one table in the hypervisor's own space; adjoining extents may share it. */
+static uint64_t gib_tables(const struct machine *machine)
+{
+	uint64_t tables = 0;
+
+	for (uint32_t i = 0; i < machine->nmemory; i++) {
+		struct extent e = machine->memory[i].extent;
+
+		tables += (align_up(extent_end(e), GIB) - align_down(e.base.v, GIB)) / GIB;
+	}
+	return tables;
+}
+
 uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
 			 uint64_t core_bytes)
 {
-	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES;
+	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES +
+			 gib_tables(machine);
 
 	return align_up(align_up(core_bytes, PAGE_SIZE) +
 				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +
@@ -99,10 +113,11 @@ static enum bh_error check_memory(const struct machine *m, struct bh_report *rep
 		struct extent e = m->memory[i].extent;
 
 		if (!is_sane(e) || e.base.v < end)
-			return bh_fail(report, BH_BAD_MACHINE,
-				       "machine: memory extent %u at 0x%llx overlaps another, is out "
-				       "of order or beyond 52 bits",
-				       i, (unsigned long long)e.base.v);
+			return bh_fail(
+				report, BH_BAD_MACHINE,
+				"machine: memory extent %u at 0x%llx overlaps another, is out "
+				"of order or beyond 52 bits",
+				i, (unsigned long long)e.base.v);
 		end = extent_end(e);
 	}
 	return BH_OK;
@@ -273,7 +288,8 @@ static enum bh_error plan_named_cores(struct planner *p, uint32_t vm)
 
 static bool is_free(const struct planner *p, uint32_t core, uint32_t vm, uint64_t node)
 {
-	return p->owner[core] == NOBODY && (node == ANY_NODE || p->machine->cpu[core].node == node) &&
+	return p->owner[core] == NOBODY &&
+	       (node == ANY_NODE || p->machine->cpu[core].node == node) &&
 	       foreign_sibling(p, core, vm) == NOBODY;
 }
 
@@ -681,9 +697,10 @@ static enum bh_error plan_consoles(struct planner *p)
 		while (next < end && !is_spi_free(m, next))
 			next++;
 		if (next >= end)
-			return bh_fail(p->report, BH_NO_INTERRUPT,
-				       "/vms/%s: console: no interrupt from %u to %u is free for it",
-				       p->plan->vm[i].name, first, end - 1);
+			return bh_fail(
+				p->report, BH_NO_INTERRUPT,
+				"/vms/%s: console: no interrupt from %u to %u is free for it",
+				p->plan->vm[i].name, first, end - 1);
 		p->plan->vm[i].console_irq = next++;
 	}
 	return BH_OK;
@@ -695,7 +712,7 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 			const struct image_info *images, uint32_t nimages, struct extent core,
 			struct plan *plan, struct bh_report *report)
 {
-	static enum bh_error (*const steps[])(struct planner *p) = {
+	static enum bh_error (*const steps[])(struct planner * p) = {
 		plan_host, plan_options, plan_cores, plan_memory, plan_images, plan_consoles,
 	};
 	struct planner p = {

@@ -35,7 +35,8 @@ static enum bh_error check_counts(const struct check *c)
 	    c->machine->nmemory > MACHINE_MAX_MEMORY)
 		return bh_fail(c->report, BH_BAD_MACHINE, "machine: its counts are out of range");
 	if (plan->nvms > CONFIG_MAX_VMS)
-		return REFUSE(c, "plan: %u VMs; at most %u are allowed", plan->nvms, CONFIG_MAX_VMS);
+		return REFUSE(c, "plan: %u VMs; at most %u are allowed", plan->nvms,
+			      CONFIG_MAX_VMS);
 	if (plan->nimages > ARRAY_SIZE(plan->images))
 		return REFUSE(c, "plan: %u images; at most %u are allowed", plan->nimages,
 			      (unsigned int)ARRAY_SIZE(plan->images));
@@ -158,7 +159,8 @@ static enum bh_error check_options(const struct check *c, const struct plan_vm *
 		return REFUSE(c, "plan: VM %s: console %u or autostart %u; 0 or 1 are allowed",
 			      vm->name, vm->console, vm->autostart);
 	if (vm->restart_limit != 0 && vm->restart_window == 0)
-		return REFUSE(c, "plan: VM %s: %u restarts in no time", vm->name, vm->restart_limit);
+		return REFUSE(c, "plan: VM %s: %u restarts in no time", vm->name,
+			      vm->restart_limit);
 	return BH_OK;
 }
 
@@ -228,8 +230,8 @@ static enum bh_error check_image(const struct check *c, const struct plan_vm *vm
 	if (image->size == 0)
 		return BH_OK;
 	if (!range_inside(image->to.v, image->size, GUEST_RAM_BASE, ram_size(vm)))
-		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name, slot,
-			      hex(image->to.v));
+		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name,
+			      slot, hex(image->to.v));
 	if (!is_stored(c->plan, image))
 		return REFUSE(c, "plan: VM %s: image %u comes from 0x%llx, which holds no image",
 			      vm->name, slot, hex(image->from.v));
@@ -248,8 +250,8 @@ static enum bh_error check_fdt(const struct check *c, const struct plan_vm *vm)
 
 	if (!is_aligned(fdt->to.v, BLOCK_SIZE) || fdt->size > GUEST_FDT_MAX ||
 	    !range_inside(fdt->to.v, GUEST_FDT_MAX, GUEST_RAM_BASE, ram_size(vm)))
-		return REFUSE(c, "plan: VM %s: its device tree of %llu bytes has no place", vm->name,
-			      hex(fdt->size));
+		return REFUSE(c, "plan: VM %s: its device tree of %llu bytes has no place",
+			      vm->name, hex(fdt->size));
 	if (vm->rng_seed_offset != 0 &&
 	    !range_inside(vm->rng_seed_offset, GUEST_RNG_SEED_BYTES, 0, fdt->size))
 		return REFUSE(c, "plan: VM %s: rng-seed is not in its device tree", vm->name);
@@ -284,7 +286,7 @@ static uint64_t hypervisor_bytes(const struct plan_vm *vm)
 	uint64_t gib = (ram_size(vm) + GIB - 1) / GIB;
 	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
 
-	return (VM_FIXED_PAGES + cpu_tables + 2 * gib) * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
+	return (VM_FIXED_PAGES + cpu_tables + gib) * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
 }
 
 static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
@@ -294,8 +296,9 @@ static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
 
 	if (!is_aligned(e.base.v, PAGE_SIZE) || e.size < hypervisor_bytes(vm) ||
 	    !extent_inside(e, c->plan->core))
-		return REFUSE(c, "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
-				 "not aligned or not the hypervisor's",
+		return REFUSE(c,
+			      "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
+			      "not aligned or not the hypervisor's",
 			      vm->name, hex(e.base.v));
 	for (uint32_t i = 0; i < index; i++) {
 		if (extent_overlap(e, c->plan->vm[i].hypervisor))
@@ -375,7 +378,8 @@ static enum bh_error check_core(const struct check *c, uint32_t core)
 		if (!touches(c, core, &plan->vm[i], &times))
 			continue;
 		if (times > 1)
-			return REFUSE(c, "plan: VM %s: core %u stands twice", plan->vm[i].name, core);
+			return REFUSE(c, "plan: VM %s: core %u stands twice", plan->vm[i].name,
+				      core);
 		if (owner != PLAN_NONE)
 			return REFUSE(c, "plan: core %u or its sibling belongs to VM %s and VM %s",
 				      core, plan->vm[owner].name, plan->vm[i].name);

@@ -19,8 +19,8 @@ static void add(struct printer *p, const char *format, ...)
 
 	va_start(args, format);
 	if (p->length < sizeof(p->text))
-		p->length += bh_vformat(p->text + p->length, sizeof(p->text) - p->length, format,
-					args);
+		p->length +=
+			bh_vformat(p->text + p->length, sizeof(p->text) - p->length, format, args);
 	va_end(args);
 }
 

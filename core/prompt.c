@@ -87,7 +87,8 @@ static void do_stop(const char *name)
 	struct vm *vm = find_vm(name);
 
 	if (vm != NULL)
-		answer(vm->state == VM_LOADED ? vm_unload(vm) : vm_stop(vm, "asked by the operator"));
+		answer(vm->state == VM_LOADED ? vm_unload(vm)
+					      : vm_stop(vm, "asked by the operator"));
 }
 
 static void do_stats(const char *unused)

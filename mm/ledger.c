@@ -3,19 +3,29 @@
 
 #include <string.h>
 
+/* Firmware may describe one piece of RAM as several that adjoin; an owner's extent may span them. */
 void ledger_init(struct ledger *ledger, const struct machine *machine)
 {
-	ledger->count = machine->nmemory;
-	for (uint32_t i = 0; i < machine->nmemory; i++)
-		ledger->entry[i] = (struct ledger_entry){.extent = machine->memory[i].extent,
-							 .kind = OWNER_FREE,
-							 .state = MEMORY_DIRTY};
+	ledger->count = 0;
+	for (uint32_t i = 0; i < machine->nmemory; i++) {
+		struct extent extent = machine->memory[i].extent;
+		struct ledger_entry *last = &ledger->entry[ledger->count];
+
+		if (ledger->count != 0 && extent_end(last[-1].extent) == extent.base.v) {
+			last[-1].extent.size += extent.size;
+			continue;
+		}
+		*last = (struct ledger_entry){
+			.extent = extent, .kind = OWNER_FREE, .state = MEMORY_DIRTY};
+		ledger->count++;
+	}
 }
 
 static uint32_t find(const struct ledger *ledger, pa_t at)
 {
 	for (uint32_t i = 0; i < ledger->count; i++)
-		if (range_inside(at.v, 1, ledger->entry[i].extent.base.v, ledger->entry[i].extent.size))
+		if (range_inside(at.v, 1, ledger->entry[i].extent.base.v,
+				 ledger->entry[i].extent.size))
 			return i;
 	return ledger->count;
 }

@@ -23,14 +23,10 @@ void own_map(struct extent extent, enum pt_attr attr)
 	arch_own_mapped();
 }
 
-void own_reserve(struct extent extent, struct page_pool *pool)
+void own_reserve(struct extent extent)
 {
-	struct page_pool *before = tables;
-
-	tables = pool;
 	own_map(extent, PT_DATA);
 	own_unmap(extent);
-	tables = before;
 }
 
 void own_unmap(struct extent extent)

@@ -12,7 +12,8 @@
 		__asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory");                       \
 		value_;                                                                            \
 	})
-#define write_sysreg(name, v) __asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(v)) : "memory")
+#define write_sysreg(name, v)                                                                      \
+	__asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(v)) : "memory")
 
 #define isb() __asm__ volatile("isb" ::: "memory")
 #define dsb(scope) __asm__ volatile("dsb " #scope ::: "memory")

@@ -47,8 +47,9 @@ arm64_enter:
 1:
 	/*
 	 * MMU off in between: the tables, their attributes and TCR_EL2 change at
-	 * once, which break-before-make (D8.16.1) does not allow live. Registers
-	 * only until it is on again; this code is clean to the PoC.
+	 * once, which break-before-make (D8.16.1) does not allow live. Until it is
+	 * on again nothing is touched but this code and its literals, which the
+	 * loader cleaned to the PoC.
 	 */
 	dsb	sy
 	ldr	x0, =SCTLR_OFF

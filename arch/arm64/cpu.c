@@ -17,6 +17,8 @@ enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 
 	if ((read_sysreg(CurrentEL) >> 2 & 3) != 2)
 		return bh_fail(report, BH_BAD_MACHINE, "machine: not started at EL2");
+	if (id_field(read_sysreg(S3_0_C0_C7_4), 24) != 0) /* ID_AA64MMFR4_EL1.E2H0 */
+		return bh_fail(report, BH_BAD_MACHINE, "machine: HCR_EL2.E2H cannot be 0");
 	if (id_field(mmfr0, 0) < 2)
 		return bh_fail(report, BH_BAD_MACHINE,
 			       "machine: physical addresses have fewer than 40 bits");
@@ -46,9 +48,9 @@ enum bh_error arch_cpu_on(pa_t root, va_t stack, struct cpu *cpu, void (*entry)(
 	cpu->arch.start_entry = (uint64_t)(uintptr_t)entry;
 	arch_publish(cpu, sizeof(*cpu)); /* read with the MMU off */
 	return psci_firmware(PSCI_CPU_ON, cpu->hwid, (uint64_t)(uintptr_t)arm64_secondary,
-			     (uint64_t)(uintptr_t)cpu) == 0 ?
-		       BH_OK :
-		       BH_NO_SUCH_CORE;
+			     (uint64_t)(uintptr_t)cpu) == 0
+		       ? BH_OK
+		       : BH_NO_SUCH_CORE;
 }
 
 /* The UART's input goes to the management core; all else belongs to nobody yet. */
@@ -76,9 +78,9 @@ struct cpu *arch_this_cpu(void)
 	uint64_t record = read_sysreg(tpidr_el2);
 	const struct plan *plan = machine_plan();
 
-	return range_inside(record, 1, plan->core.base.v, plan->core.size) ?
-		       (struct cpu *)(uintptr_t)record :
-		       NULL;
+	return range_inside(record, 1, plan->core.base.v, plan->core.size)
+		       ? (struct cpu *)(uintptr_t)record
+		       : NULL;
 }
 
 uint64_t arch_ticks(void)
@@ -187,7 +189,8 @@ void arch_halt(void)
 		__asm__ volatile("wfi" ::: "memory");
 }
 
-void arm64_own_fault(uint64_t kind, uint64_t esr, uint64_t elr, uint64_t far) __attribute__((noreturn));
+void arm64_own_fault(uint64_t kind, uint64_t esr, uint64_t elr, uint64_t far)
+	__attribute__((noreturn));
 
 void arm64_own_fault(uint64_t kind, uint64_t esr, uint64_t elr, uint64_t far)
 {

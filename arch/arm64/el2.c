@@ -11,6 +11,7 @@
 #define HCR_TIDCP (1ULL << 20) /* IMPLEMENTATION DEFINED registers may reach beyond the core */
 #define HCR_TACR (1ULL << 21)
 #define HCR_RW (1ULL << 31)
+#define HCR_TERR (1ULL << 36) /* error records may be the whole system's */
 #define HCR_APK (1ULL << 40)
 #define HCR_API (1ULL << 41)
 #define HCR_ENSCXT (1ULL << 53)
@@ -110,6 +111,10 @@ void el2_init(void)
 	isb();
 	open_extensions();
 	el2_enter_idle();
+	/* Whatever ran at EL1 before us left nothing in the TLB. */
+	__asm__ volatile("tlbi alle1" ::: "memory");
+	dsb(nsh);
+	isb();
 }
 
 void el2_enter_idle(void)
@@ -121,7 +126,7 @@ void el2_enter_idle(void)
 
 void el2_enter_guest(const struct vm *vm)
 {
-	uint64_t hcr = HCR_RW | HCR_VM | HCR_SWIO | HCR_TSC | HCR_TIDCP | HCR_TACR;
+	uint64_t hcr = HCR_RW | HCR_VM | HCR_SWIO | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TERR;
 
 	if (gic_stop_by_fiq())
 		hcr |= HCR_FMO;

@@ -84,8 +84,8 @@ static const char *access_device(struct guest_exit *exit, struct mmio *access)
 	const struct plan_vm *plan = vm_plan(exit->cpu->vm);
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(devices); i++) {
-		uint64_t size = devices[i].size != 0 ? devices[i].size :
-						       plan->ncores * GUEST_GICR_STRIDE;
+		uint64_t size =
+			devices[i].size != 0 ? devices[i].size : plan->ncores * GUEST_GICR_STRIDE;
 
 		if (!range_inside(exit->address, access->size, devices[i].base, size) ||
 		    (devices[i].reason == EXIT_CONSOLE && plan->console == 0))
@@ -117,8 +117,9 @@ static void on_data_abort(struct guest_exit *exit)
 		return;
 	}
 	if ((iss & ABORT_ISV) == 0) {
-		exit->illegal = access.write ? "store to unowned memory, of a kind no device takes" :
-					       "load from unowned memory, of a kind no device takes";
+		exit->illegal = access.write
+					? "store to unowned memory, of a kind no device takes"
+					: "load from unowned memory, of a kind no device takes";
 		return;
 	}
 	if (access.write && rt != 31)
@@ -134,17 +135,14 @@ static void on_data_abort(struct guest_exit *exit)
 static void on_fetch_abort(struct guest_exit *exit)
 {
 	exit->address = fault_address();
-	exit->illegal = (ESR_ISS(exit->syndrome) & ABORT_S1PTW) != 0 ?
-				"page-table walk of unowned memory" :
-				"fetch from unowned memory";
+	exit->illegal = (ESR_ISS(exit->syndrome) & ABORT_S1PTW) != 0
+				? "page-table walk of unowned memory"
+				: "fetch from unowned memory";
 }
 
 static void (*const handlers[64])(struct guest_exit *exit) = {
-	[0x16] = on_hvc,
-	[0x17] = on_smc,
-	[0x18] = on_sysreg,
-	[0x20] = on_fetch_abort,
-	[0x24] = on_data_abort,
+	[0x16] = on_hvc,	 [0x17] = on_smc,	 [0x18] = on_sysreg,
+	[0x20] = on_fetch_abort, [0x24] = on_data_abort,
 };
 
 /* Group 0 is the hypervisor's; an interrupt that the guest put there itself is its own mistake. */
@@ -187,9 +185,8 @@ enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault)
 			cpu->exits[EXIT_STOP]++;
 			return VCPU_STOPPED;
 		}
-		exit = (struct guest_exit){.cpu = cpu,
-					   .syndrome = read_sysreg(esr_el2),
-					   .reason = EXIT_ILLEGAL};
+		exit = (struct guest_exit){
+			.cpu = cpu, .syndrome = read_sysreg(esr_el2), .reason = EXIT_ILLEGAL};
 		handle(&exit, kind);
 		cpu->exits[exit.reason]++;
 	} while (!exit.leave);

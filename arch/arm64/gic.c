@@ -9,6 +9,7 @@ static uint64_t dist;
 static uint32_t spi_end; /* INTID after the last SPI */
 static bool one_security_state;
 static bool stop_by_fiq;
+static uint64_t pmr_floor; /* the same on all cores */
 
 static uint32_t read32(uint64_t at)
 {
@@ -159,6 +160,8 @@ void gic_cpu_idle(uint32_t cpu)
 	write32(frame + GICR_SGI_BASE + GICD_ISENABLER, 1U << DOORBELL_SGI | 1U << timer);
 	dsb(sy);
 	write_icc(ICC_PMR_EL1, 0xff);
+	uint64_t implemented = read_icc(ICC_PMR_EL1); /* the low bits are not there (12.2.18) */
+	pmr_floor = implemented & -implemented;
 	write_icc(ICC_IGRPEN1_EL1, 1);
 	isb();
 }
@@ -178,15 +181,9 @@ void gic_cpu_guest(uint32_t cpu)
 	isb();
 }
 
-/* The lowest implemented step above 0, found once per call by what sticks (12.2.18). */
 uint64_t gic_pmr_floor(void)
 {
-	uint64_t before = read_icc(ICC_PMR_EL1);
-
-	write_icc(ICC_PMR_EL1, 0xff);
-	uint64_t implemented = read_icc(ICC_PMR_EL1);
-	write_icc(ICC_PMR_EL1, before);
-	return implemented & -implemented;
+	return pmr_floor;
 }
 
 /* The value of ICC_SGIxR_EL1 for one core (12.2.20). */

@@ -57,9 +57,9 @@ static int64_t cpu_on(struct vm *vm, uint64_t target, uint64_t entry, uint64_t c
 		return PSCI_INVALID_PARAMETERS;
 	if (vcpu_power_on(vm, vcpu, entry, context) == BH_OK)
 		return PSCI_SUCCESS;
-	return __atomic_load_n(&vm->shared.vcpu[vcpu].power, __ATOMIC_ACQUIRE) == VCPU_POWER_ON ?
-		       PSCI_ALREADY_ON :
-		       PSCI_ON_PENDING;
+	return __atomic_load_n(&vm->shared.vcpu[vcpu].power, __ATOMIC_ACQUIRE) == VCPU_POWER_ON
+		       ? PSCI_ALREADY_ON
+		       : PSCI_ON_PENDING;
 }
 
 /* 0 on, 1 off, 2 on its way (5.7). */

@@ -19,14 +19,10 @@ static const struct {
 	enum behaviour behaviour;
 } arrays[] = {
 	{GICD_IGROUPR, 0x0ff, 1, ONES}, /* Group 1, always */
-	{GICD_ISENABLER, 0x17f, 1, SET_CLEAR},
-	{GICD_ICENABLER, 0x1ff, 1, SET_CLEAR},
-	{GICD_ISPENDR, 0x27f, 1, SET_CLEAR},
-	{GICD_ICPENDR, 0x2ff, 1, SET_CLEAR},
-	{GICD_ISACTIVER, 0x37f, 1, SET_CLEAR},
-	{GICD_ICACTIVER, 0x3ff, 1, SET_CLEAR},
-	{GICD_IPRIORITYR, 0x7fb, 8, RW},
-	{GICD_ICFGR, 0xcff, 2, RW},
+	{GICD_ISENABLER, 0x17f, 1, SET_CLEAR}, {GICD_ICENABLER, 0x1ff, 1, SET_CLEAR},
+	{GICD_ISPENDR, 0x27f, 1, SET_CLEAR},   {GICD_ICPENDR, 0x2ff, 1, SET_CLEAR},
+	{GICD_ISACTIVER, 0x37f, 1, SET_CLEAR}, {GICD_ICACTIVER, 0x3ff, 1, SET_CLEAR},
+	{GICD_IPRIORITYR, 0x7fb, 8, RW},       {GICD_ICFGR, 0xcff, 2, RW},
 };
 
 static bool owns_spi(const struct vm *vm, uint32_t intid)
@@ -62,8 +58,9 @@ static void access_array(const struct vm *vm, uint32_t i, struct mmio *access)
 	uint32_t word = (uint32_t)access->offset & ~3U;
 	uint32_t shift = (uint32_t)(access->offset & 3) * 8;
 	uint32_t lanes = (access->size >= 4 ? UINT32_MAX : (1U << access->size * 8) - 1) << shift;
-	uint32_t mask = owned_bits(vm, (word - arrays[i].first) * 8 / arrays[i].bits,
-				   arrays[i].bits) & lanes;
+	uint32_t mask =
+		owned_bits(vm, (word - arrays[i].first) * 8 / arrays[i].bits, arrays[i].bits) &
+		lanes;
 	uint32_t value = (uint32_t)access->value << shift & mask;
 
 	if (!access->write) {
@@ -135,11 +132,12 @@ const char *vgic_dist(struct vm *vm, struct mmio *access)
 	if (offset >= GICD_IROUTER && offset < GICD_IROUTER + 8 * 1020)
 		return access_router(vm, access);
 
-	access->value = offset == GICD_CTLR ? dist_control(vm, access) :
-			access->write ? 0 :
-			offset == GICD_TYPER ? guest_typer(vm) :
-			offset == GICD_IIDR || offset >= GIC_ID_REGISTERS ? gic_dist_read(offset & ~3U) :
-									    0;
+	access->value = offset == GICD_CTLR    ? dist_control(vm, access)
+			: access->write	       ? 0
+			: offset == GICD_TYPER ? guest_typer(vm)
+			: offset == GICD_IIDR || offset >= GIC_ID_REGISTERS
+				? gic_dist_read(offset & ~3U)
+				: 0;
 	return NULL;
 }
 
@@ -184,8 +182,8 @@ static const char *send_sgi(const struct cpu *self, uint64_t value)
 	bool all_others = (value >> 40 & 1) != 0;
 	uint64_t targets = value & 0xffff;
 	uint64_t range = value >> 44 & 0xf;
-	uint64_t cluster = (value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 |
-			   (value >> 16 & 0xff) << 8;
+	uint64_t cluster =
+		(value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 | (value >> 16 & 0xff) << 8;
 
 	for (uint32_t i = 0; i < plan->ncores; i++) {
 		uint64_t hwid = machine_facts()->cpu[plan->core[i]].hwid;

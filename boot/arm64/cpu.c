@@ -12,6 +12,7 @@
 #define ISAR0_RNDR_SHIFT 60
 #define PFR0_GIC_SHIFT 24
 #define CTR_DMINLINE_SHIFT 16 /* log2 of the words in the smallest data cache line */
+#define PAR_FAULT 1U
 #define RANDOM_ATTEMPTS 16
 
 unsigned int cpu_exception_level(void)
@@ -34,15 +35,17 @@ bool cpu_random(uint64_t *value)
 	if ((READ("id_aa64isar0_el1") >> ISAR0_RNDR_SHIFT & 0xf) == 0)
 		return false;
 	for (int i = 0; i < RANDOM_ATTEMPTS; i++) {
-		uint64_t failed;
+		uint64_t number, failed;
 
 		/* D19.2.117: Z is set when no number came in time. */
 		__asm__ volatile("mrs %0, " RNDR "\n\tcset %1, eq"
-				 : "=r"(*value), "=r"(failed)
+				 : "=r"(number), "=r"(failed)
 				 :
 				 : "cc");
-		if (failed == 0)
+		if (failed == 0) {
+			*value = number;
 			return true;
+		}
 	}
 	return false;
 }
@@ -51,6 +54,12 @@ uint64_t cpu_counter(void)
 {
 	__asm__ volatile("isb");
 	return READ("cntpct_el0");
+}
+
+bool cpu_is_mapped(uint64_t address)
+{
+	__asm__ volatile("at s1e2r, %0\n\tisb" : : "r"(address) : "memory");
+	return (READ("par_el1") & PAR_FAULT) == 0;
 }
 
 void cpu_mask_interrupts(void)

@@ -21,6 +21,9 @@ bool cpu_random(uint64_t *value);
 /* The counter of the generic timer. */
 uint64_t cpu_counter(void);
 
+/* Whether the tables in use let a load from @address through; at EL2 only. */
+bool cpu_is_mapped(uint64_t address);
+
 void cpu_mask_interrupts(void);
 
 /* Writes @size bytes at @at back to memory, for cores that start with caches off, and for instruction fetch. */

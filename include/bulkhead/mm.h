@@ -48,7 +48,8 @@ struct pt_format {
 	uint64_t address_mask; /* bits of an entry that hold an address */
 	uint64_t valid; /* set in every entry that translates */
 	uint64_t table_bits; /* of an entry that points to a table */
-	uint64_t type_mask; /* above the last level: (entry & type_mask) == table_bits means table */
+	uint64_t
+		type_mask; /* above the last level: (entry & type_mask) == table_bits means table */
 	uint64_t leaf_bits[PT_MAX_LEVELS];
 	uint64_t attr[PT_ATTR_COUNT]; /* 0: this format has no such kind of page */
 };
@@ -136,8 +137,8 @@ enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
 /* Maps @extent at its own address. Panics when that cannot be: the plan counted the tables. */
 void own_map(struct extent extent, enum pt_attr attr);
 
-/* Takes from @pool the tables that a later own_map(@extent) needs; nothing is mapped when it returns. */
-void own_reserve(struct extent extent, struct page_pool *pool);
+/* Takes the tables that a later own_map(@extent) needs; nothing is mapped when it returns. */
+void own_reserve(struct extent extent);
 
 /* Takes it out again and out of every core's TLB. */
 void own_unmap(struct extent extent);

@@ -72,7 +72,8 @@ struct plan {
 	struct extent core; /* the resident image, its stacks and tables */
 	uint32_t nimages;
 	uint32_t reserved;
-	struct extent images[CONFIG_MAX_VMS * PLAN_MAX_IMAGES]; /* the loader's copies, kept for restarts */
+	struct extent images[CONFIG_MAX_VMS *
+			     PLAN_MAX_IMAGES]; /* the loader's copies, kept for restarts */
 };
 
 /* Guest-physical layout of an AArch64 VM. Nothing else is mapped. */
@@ -88,26 +89,28 @@ struct plan {
 /*
  * Pages the core takes from its pool, counted here so that the loader can size
  * it and the core can check it: for each machine core a guard page, stack and
- * record; for each VM its record, stage-2 root (2), the table of its device
- * pages' GiB, and for each region up to two partly used tables on either side.
+ * record; for itself root and upper tables; and one table for each GiB of RAM,
+ * through which any VM's memory is mapped while it is loaded or scrubbed.
+ * For each VM: its record, stage-2 root (2, and 1 to align it), the table of
+ * its device pages' GiB, one for each VM_CPUS_PER_TABLE redistributors, one for
+ * each GiB of RAM.
  */
 #define CORE_PAGES_PER_CPU 5
-#define CORE_FIXED_PAGES 96 /* its own tables, log ring */
-#define VM_FIXED_PAGES (5 + 2 * CONFIG_MAX_REGIONS_PER_VM)
-#define VM_CPUS_PER_TABLE 16 /* vCPUs whose redistributors share one level-3 table */
+#define CORE_FIXED_PAGES 96
+#define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
+#define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
+#define VM_CPUS_PER_TABLE 16
 
 /*
- * Bytes the hypervisor needs for VM @vm: VM_FIXED_PAGES, one page for each
- * VM_CPUS_PER_TABLE vCPUs, one stage-2 and one own table for each GiB begun,
- * and the console ring. A multiple of PAGE_SIZE; with up to 16 vCPUs at most
- * 64 KiB + 8 KiB per GiB of its memory.
+ * Bytes the hypervisor needs for VM @vm: the pages above and the console ring.
+ * A multiple of PAGE_SIZE.
  */
 uint64_t plan_vm_bytes(const struct manifest_vm *vm);
 
 /*
  * Bytes of the one extent (BLOCK_SIZE aligned) that holds the resident core:
- * its image of @core_bytes, struct boot_info, CORE_PAGES_PER_CPU for every
- * core, CORE_FIXED_PAGES and every VM's plan_vm_bytes().
+ * its image of @core_bytes, struct boot_info, the pages above and every VM's
+ * plan_vm_bytes().
  */
 uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
 			 uint64_t core_bytes);
@@ -122,6 +125,12 @@ uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *
 enum bh_error plan_make(const struct manifest *manifest, const struct machine *machine,
 			const struct image_info *images, uint32_t nimages, struct extent core,
 			struct plan *plan, struct bh_report *report);
+
+/* Room for the FDT of a VM with @ncores vCPUs and the longest bootargs, in whole pages. */
+static inline uint64_t plan_fdt_bytes(uint32_t ncores)
+{
+	return align_up(3 * KIB + ncores * 160ULL, PAGE_SIZE);
+}
 
 /* Records where the FDT made for VM @vm stands (@fdt, @size bytes, whole pages). Its place in the guest was planned. */
 void plan_set_fdt(struct plan *plan, uint32_t vm, struct extent fdt, uint64_t size,

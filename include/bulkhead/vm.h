@@ -149,7 +149,6 @@ struct vm {
 	uint32_t state; /* enum vm_state; written by the system manager */
 	pa_t stage2; /* root */
 	uint8_t *tx; /* the console's ring of CONSOLE_TX_SIZE bytes */
-	uint64_t started; /* ticks */
 	uint64_t restart_first; /* ticks at which the current restart window began */
 	uint32_t restarts; /* in that window */
 	uint32_t line_length; /* of the console line being mirrored */

@@ -9,9 +9,9 @@
 
 #include "bhmanifest.h"
 
-#define WIDTH 1040
+#define WIDTH 1080
 #define MARGIN 40
-#define BAR_WIDTH (WIDTH - 2 * MARGIN)
+#define BAR_WIDTH 830 /* leaves room for a label beside the bar's end */
 #define BAR_HEIGHT 46
 #define CORE_WIDTH 84
 #define CORE_HEIGHT 54
@@ -302,16 +302,15 @@ static void draw_hanging(const struct picture *p, const struct hanging *label)
 {
 	double top = p->y + BAR_HEIGHT;
 	double y = top + 8 + label->row * LABEL_ROW;
-	bool left = label->right < label->x;
 	char size[32];
 
 	size_text(size, sizeof(size), label->span->extent.size);
 	fprintf(p->out,
 		"<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" stroke-width=\"1.2\" fill=\"none\"/>\n",
 		label->x, top, y + 24, fill_of(label->span->owner));
-	text(p, left ? label->x - 5 : label->x + 5, y + 11, left ? "b e" : "b", INK, "%s",
+	text(p, label->x + 5, y + 11, "b", INK, "%s",
 	     label->span->label);
-	text(p, left ? label->x - 5 : label->x + 5, y + 24, left ? "s e" : "s", FAINT, "%s at 0x%llx",
+	text(p, label->x + 5, y + 24, "s", FAINT, "%s at 0x%llx",
 	     size, (unsigned long long)label->span->extent.base.v);
 }
 
@@ -342,7 +341,7 @@ static void draw_spans(struct picture *p, struct extent bank)
 		if (!extent_inside(span->extent, bank))
 			continue;
 		/* Too small to see is drawn a little larger than it is. */
-		draw_span(p, span, width < 3 && x > WIDTH - MARGIN - 3 ? x - 2 : x,
+		draw_span(p, span, width < 3 && x > MARGIN + BAR_WIDTH - 3 ? x - 2 : x,
 			  width < 3 ? 3 : width);
 		if (width >= room && width >= 64) {
 			label_inside(p, span, x, width);
@@ -350,13 +349,9 @@ static void draw_spans(struct picture *p, struct extent bank)
 		}
 		labels[count++] = (struct hanging){x + 1, x + 6 + label_width(span), 0, span};
 	}
-	/* Near the right edge texts stand on the left of their lines, below all others. */
 	rows = give_rows(labels, count);
-	for (size_t i = 0; i < count; i++) {
-		if (labels[i].right > WIDTH - 4)
-			labels[i].right = labels[i].x - 1;
+	for (size_t i = 0; i < count; i++)
 		draw_hanging(p, &labels[i]);
-	}
 	p->y += BAR_HEIGHT + (rows ? 8 + rows * LABEL_ROW : 0);
 }
 
@@ -367,8 +362,8 @@ static void draw_bank(struct picture *p, struct extent bank, uint64_t usable, ui
 	p->y += 12;
 	size_text(size, sizeof(size), usable);
 	text(p, MARGIN, p->y, "s", FAINT, "0x%llx", (unsigned long long)bank.base.v);
-	text(p, WIDTH / 2.0, p->y, "s c", FAINT, "%s usable, NUMA node %u", size, node);
-	text(p, WIDTH - MARGIN, p->y, "s e", FAINT, "0x%llx", (unsigned long long)extent_end(bank));
+	text(p, MARGIN + BAR_WIDTH / 2.0, p->y, "s c", FAINT, "%s usable, NUMA node %u", size, node);
+	text(p, MARGIN + BAR_WIDTH, p->y, "s e", FAINT, "0x%llx", (unsigned long long)extent_end(bank));
 	p->y += 6;
 	draw_usable(p, bank);
 	draw_spans(p, bank);

@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 struct arch_cpu {
-	uint64_t regs[32]; /* the guest's x0 to x30 while it is not running; boot.S and guest.S know the offsets */
-	uint64_t start_root; /* for boot.S: own tables, stack and C function of a core that starts */
+	uint64_t regs
+		[32]; /* the guest's x0 to x30 while it is not running; boot.S and guest.S know the offsets */
+	uint64_t
+		start_root; /* for boot.S: own tables, stack and C function of a core that starts */
 	uint64_t start_stack;
 	uint64_t start_entry;
 	uint64_t pmr; /* ICC_PMR_EL1 as the guest wrote it */
