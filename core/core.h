@@ -74,6 +74,10 @@ bool prompt_poll(void);
 /* True while the operator looks at a console: log and mirrors wait. */
 bool prompt_attached(void);
 
+/* Around lines of the log: takes the waiting prompt off the screen, and puts it back with what was typed. */
+void prompt_hide(void);
+void prompt_show(void);
+
 /* ---- entropy.c ---- */
 
 void entropy_init(const uint8_t *seed, size_t size);

@@ -57,6 +57,11 @@ void log_line(const char *format, ...)
 	append(line, used < sizeof(line) ? used : sizeof(line) - 1);
 }
 
+bool log_pending(void)
+{
+	return tail != load_acquire(&head);
+}
+
 bool log_take(char *line, size_t size)
 {
 	uint32_t end = load_acquire(&head);

@@ -11,3 +11,11 @@ bool prompt_attached(void)
 {
 	return false;
 }
+
+void prompt_hide(void)
+{
+}
+
+void prompt_show(void)
+{
+}

@@ -51,7 +51,7 @@ static uint64_t all_vm_bytes(const struct manifest *manifest)
 	return bytes;
 }
 
-/* Each GiB with RAM in it has one table in the hypervisor's own space; adjoining extents may share it. */
+/* Each GiB with RAM in it has one table in the hypervisor's own space; neighbours may share it. */
 static uint64_t gib_tables(const struct machine *machine)
 {
 	uint64_t tables = 0;
@@ -314,7 +314,7 @@ static uint64_t node_with_cores(const struct planner *p, uint32_t vm, uint32_t c
 	return ANY_NODE;
 }
 
-/* A free core for @vm: first a sibling of what it has (nobody else may have it), else the lowest. */
+/* A free core for @vm: a sibling of what it has (nobody else may have it), else the lowest. */
 static uint32_t pick_core(const struct planner *p, uint32_t vm, uint64_t node)
 {
 	uint32_t lowest = NOBODY;
@@ -442,7 +442,7 @@ static bool next_gap(const struct planner *p, uint64_t *from, struct gap *gap)
 	return false;
 }
 
-/* The smallest gap that holds @size at a multiple of @align; true and its place in @at when found. */
+/* The smallest gap that holds @size at a multiple of @align; true, and where in @at, if any. */
 static bool best_fit(const struct planner *p, uint64_t node, uint64_t size, uint64_t align,
 		     uint64_t *at)
 {

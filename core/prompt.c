@@ -11,7 +11,7 @@
 static char line[80];
 static uint32_t length;
 static struct vm *attached;
-static bool greeted;
+static bool waiting; /* the prompt stands on the screen */
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -131,7 +131,8 @@ static void do_memory(const char *unused)
 		    kinds[e->kind], of_vm ? " " : "", of_vm ? machine_plan()->vm[e->vm].name : "",
 		    of_vm ? ", " : "", of_vm ? states[e->state] : "");
 	}
-	say("ledger: %s\n", bh_strerror(ledger_check(ledger, machine_plan())));
+	enum bh_error error = ledger_check(ledger, machine_plan());
+	say("ledger: %s\n", error == BH_OK ? "agrees with the plan" : bh_strerror(error));
 }
 
 static void do_console(const char *name)
@@ -208,14 +209,15 @@ static void edit(char c)
 		say("\n");
 		line[length] = '\0';
 		length = 0;
+		waiting = false;
 		run_line();
-		if (attached == NULL)
-			say("bulkhead> ");
+		line[0] = '\0';
 	} else if ((c == 0x7f || c == '\b') && length > 0) {
-		length--;
+		line[--length] = '\0';
 		say("\b \b");
 	} else if (c >= ' ' && c < 0x7f && length < sizeof(line) - 1) {
 		line[length++] = c;
+		line[length] = '\0';
 		arch_uart_put(c);
 	}
 }
@@ -235,7 +237,6 @@ static void detach(void)
 	attached = NULL;
 	say("\nleft the console\n");
 	system_manager_service();
-	say("bulkhead> ");
 }
 
 bool prompt_attached(void)
@@ -243,15 +244,31 @@ bool prompt_attached(void)
 	return attached != NULL;
 }
 
+void prompt_hide(void)
+{
+	if (waiting)
+		say("\r\033[K");
+}
+
+void prompt_show(void)
+{
+	if (waiting)
+		say("bulkhead> %s", line);
+}
+
 bool prompt_poll(void)
 {
+	static bool greeted;
 	bool worked = attached != NULL && show_console();
 
 	if (attached != NULL && attached->state != VM_RUNNING)
 		detach();
-	if (!greeted) {
-		say("operator prompt; 'help' lists the commands\nbulkhead> ");
-		greeted = true;
+	if (!greeted)
+		say("operator prompt; 'help' lists the commands\n");
+	greeted = true;
+	if (attached == NULL && !waiting) {
+		waiting = true;
+		prompt_show();
 	}
 	int c = arch_uart_get();
 

@@ -34,7 +34,11 @@ void system_manager_service(void)
 		return;
 	for (uint32_t i = 0; i < plan->nvms; i++)
 		console_mirror(vm_record(i));
+	if (!log_pending())
+		return;
+	prompt_hide();
 	log_drain();
+	prompt_show();
 }
 
 /* Nobody left to serve: only when a guest has switched itself off, never because the operator stopped one. */

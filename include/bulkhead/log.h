@@ -15,6 +15,9 @@ void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Takes the next line out of the ring; false when it is empty. Only the system manager. */
 bool log_take(char *line, size_t size);
 
+/* True when log_take() would return a line. */
+bool log_pending(void);
+
 /* Writes everything in the ring to the UART. Only the system manager, or panic. */
 void log_drain(void);
 
