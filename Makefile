@@ -72,8 +72,7 @@ LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt
 LOADER_SRCS := $(wildcard boot/*.c boot/$(ARCH)/*.c boot/$(ARCH)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
 
 # The parts that run on the host unchanged. The boot files listed here are pure functions over bytes.
-HOST_SRCS := $(SHARED_SRCS) $(LOADER_ONLY) \
-	$(if $(wildcard arch/host/include/bulkhead/*.h),$(wildcard core/vm_state.c mm/*.c arch/host/*.c)) \
+HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c arch/host/*.c) \
 	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c boot/memory_map.c)
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
@@ -106,7 +105,8 @@ RESIDENT_FLAGS = $(TARGET_FLAGS) -fpie -ffunction-sections -fdata-sections -isys
 	$(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 LOADER_FLAGS = $(TARGET_FLAGS) -fpic -fshort-wchar $(SYSTEM_INCLUDES)
 GUEST_FLAGS = $(TARGET_FLAGS) -fpie
-HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(H)/include -isystem $(DEPS)/libfdt
+HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(H)/include -isystem $(DEPS)/libfdt \
+	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 20
@@ -198,6 +198,9 @@ $(B)/config.stamp $(H)/config.stamp: %/config.stamp: .config Kconfig
 	$(Q)tools/kconfig header $*/include/bulkhead/config.h
 	$(Q)touch $@
 
+$(B)/include/bulkhead/config.h: $(B)/config.stamp ;
+$(H)/include/bulkhead/config.h: $(H)/config.stamp ;
+
 $(B)/include/bulkhead/version.h: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)echo "#define BULKHEAD_VERSION \"$$(git describe --tags --always --dirty 2>/dev/null || echo unversioned)\"" >$@.new
@@ -283,15 +286,20 @@ $(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp
 $(H)/$(1)/%.o: %.c | $(H)/config.stamp
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$(2) $(HOST_FLAGS) $(3) $(STRICT) -c $$< -o $$@
+	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(INTERRUPTED) $(STRICT) -c $$< -o $$@
 
-$(H)/$(1)/libbulkhead.a: $(HOST_SRCS:%.c=$(H)/$(1)/%.o) $(LIBFDT_SRCS:$(DEPS)/%.c=$(H)/$(1)/deps/%.o)
+$(H)/$(1)/libbulkhead.a: $(HOST_SRCS:%.c=$(H)/$(1)/%.o) \
+		$(patsubst $(DEPS)/%.c,$(H)/$(1)/deps/%.o,$(LIBFDT_SRCS) $(LIB_SRCS))
 	$$(Q)rm -f $$@
 	$$(Q)ar rcsT $$@ $$^
 endef
 $(eval $(call host_objects,plain,$(HOSTCC),-O2))
 $(eval $(call host_objects,sanitized,$(HOSTCC),$(SANITIZE)))
 $(eval $(call host_objects,fuzzed,$(FUZZCC),$(SANITIZE) -fsanitize=fuzzer-no-link))
+
+# Between any two basic blocks of these files the fake machine may let another core go first.
+$(patsubst %,$(H)/sanitized/core/%.o,core_manager system_manager lifecycle console log): \
+	INTERRUPTED := -fsanitize-coverage=trace-pc
 
 $(H)/bhmanifest: $(BHMANIFEST_SRCS:%.c=$(H)/plain/%.o) $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
@@ -315,7 +323,7 @@ fuzz-%: $(H)/fuzz/%
 	$(call say,FUZZ,$*)
 	$(Q)mkdir -p $(H)/fuzz/corpus/$*
 	$(Q)$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
-		$(wildcard tests/fuzz/corpus/$*) >$(H)/fuzz/$*.log 2>&1 || { tail -n 40 $(H)/fuzz/$*.log; exit 1; }
+		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$*)) >$(H)/fuzz/$*.log 2>&1 || { tail -n 40 $(H)/fuzz/$*.log; exit 1; }
 
 $(H)/plugin_%.so: tests/bench/plugin_%.c
 	$(call say,HOSTCC,$<)

@@ -49,7 +49,10 @@ static enum bh_error read_tables(struct loader *l)
 		       "the firmware offers neither ACPI nor a device tree");
 }
 
-/* What firmware's tables call memory only serves to tell nodes apart: its memory map knows what is free. */
+/*
+ * What firmware's tables call memory only serves to tell nodes apart: its memory map knows what
+ * is free.
+ */
 static void keep_nodes(struct loader *l)
 {
 	l->nodes.count = l->machine->nmemory;

@@ -40,7 +40,10 @@ void files_close(struct loader *l)
 	l->volume = NULL;
 }
 
-/* Opens @folder@name; false when it is not there (or cannot be opened, which looks the same to the user). */
+/*
+ * Opens @folder@name; false when it is not there (or cannot be opened, which looks the same to
+ * the user).
+ */
 static bool open_file(struct loader *l, const char *folder, const char *name, EFI_FILE_HANDLE *file)
 {
 	CHAR16 path[PATH_MAX_CHARS];

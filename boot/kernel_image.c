@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The header of an arm64 Image: Linux Documentation/arch/arm64/booting.rst, "Call the kernel image". */
+/*
+ * The header of an arm64 Image: Linux Documentation/arch/arm64/booting.rst, "Call the kernel
+ * image".
+ */
 #include "kernel_image.h"
 
 #include <string.h>
@@ -28,7 +31,10 @@ void kernel_image_probe(const void *bytes, uint64_t size, struct image_info *inf
 	info->is_kernel = 0;
 	if (size < HEADER_BYTES || (uint32_t)field(bytes, OFFSET_MAGIC) != MAGIC)
 		return;
-	/* Kernels before 3.17 leave image_size at 0: how much memory they need is then not known. */
+	/*
+	 * Kernels before 3.17 leave image_size at 0: how much memory they need is then not
+	 * known.
+	 */
 	if (field(bytes, OFFSET_IMAGE_SIZE) < size || field(bytes, OFFSET_FLAGS) & FLAG_BIG_ENDIAN)
 		return;
 	info->load_offset = field(bytes, OFFSET_TEXT_OFFSET);

@@ -5,7 +5,10 @@
 
 #include <bulkhead/plan.h>
 
-/* Fills @info's size, load_offset, run_size and is_kernel from the @size bytes at @bytes. Not being a kernel is no error. */
+/*
+ * Fills @info's size, load_offset, run_size and is_kernel from the @size bytes at @bytes. Not
+ * being a kernel is no error.
+ */
 void kernel_image_probe(const void *bytes, uint64_t size, struct image_info *info);
 
 #endif

@@ -54,7 +54,10 @@ enum bh_error firmware_failed(struct loader *l, const char *what, EFI_STATUS sta
 
 /* --- pages.c --- */
 
-/* Takes @size bytes in whole pages, at a multiple of @align (a power of two, at least a page). Not cleared. */
+/*
+ * Takes @size bytes in whole pages, at a multiple of @align (a power of two, at least a page).
+ * Not cleared.
+ */
 enum bh_error pages_take(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size, uint64_t align,
 			 struct extent *out);
 
@@ -89,7 +92,10 @@ enum bh_error memory_read(struct loader *l, struct machine *machine, UINTN *key)
 
 enum bh_error read_manifest(struct loader *l);
 
-/* Reads each file the manifest names, once. One that is missing is left for the planner to refuse. */
+/*
+ * Reads each file the manifest names, once. One that is missing is left for the planner to
+ * refuse.
+ */
 enum bh_error read_images(struct loader *l);
 
 /* --- entropy.c --- */
@@ -99,7 +105,10 @@ void gather_entropy(struct loader *l);
 
 /* --- core_image.c --- */
 
-/* Takes the core's extent, loads and relocates the embedded core there, and starts l->info behind it. */
+/*
+ * Takes the core's extent, loads and relocates the embedded core there, and starts l->info
+ * behind it.
+ */
 enum bh_error load_core(struct loader *l);
 
 /* --- handoff.c --- */

@@ -336,7 +336,10 @@ static void read_fadt(struct acpi_reader *r, const struct table *t)
 
 /* ---- AML: not interpreted, only searched for interrupt numbers ---- */
 
-/* The Extended Interrupt descriptor at @at, if there is one: 0x89, length, flags, count, numbers. */
+/*
+ * The Extended Interrupt descriptor at @at, if there is one: 0x89, length, flags, count,
+ * numbers.
+ */
 static void aml_interrupts(struct acpi_reader *r, const struct table *t, uint64_t at)
 {
 	uint64_t count = get8(t, at + 4), size = get16(t, at + 1);
@@ -347,7 +350,10 @@ static void aml_interrupts(struct acpi_reader *r, const struct table *t, uint64_
 		spi_used(r, get32(t, at + 5 + 4 * i));
 }
 
-/* The integer constant at @at; returns the offset after it, 0 when there is none (ACPI 6.5 20.2.3). */
+/*
+ * The integer constant at @at; returns the offset after it, 0 when there is none (ACPI 6.5
+ * 20.2.3).
+ */
 static uint64_t aml_integer(const struct table *t, uint64_t at, uint32_t *value)
 {
 	uint8_t op = get8(t, at);

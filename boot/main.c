@@ -75,7 +75,7 @@ static enum bh_error check_and_print_plan(struct loader *l)
 	return error;
 }
 
-/* What the core may take pages from: all between the hand-over structure and the VMs' extents. */
+/* The pool is all between the hand-over structure and the VMs' extents. */
 static enum bh_error set_pool(struct loader *l)
 {
 	struct boot_info *info = l->info;
@@ -99,14 +99,19 @@ static enum bh_error seed(struct loader *l)
 	return BH_OK;
 }
 
-/* The boot order. */
+/* The boot order. Each step either does its whole work or leaves its reason in l->report. */
 static enum bh_error (*const steps[])(struct loader *l) = {
-	know_machine, /* cores, interrupt controller, memory: from ACPI or device tree */
-	files_open,	   read_manifest,	 read_images, /* each file once, into pages of its own */
+	know_machine, /* cores, interrupt controller, memory: from ACPI or a device tree */
+	files_open, /* the volume we came from */
+	read_manifest, /* what the owner wants */
+	read_images, /* each file once, into pages of its own */
 	load_core, /* the resident image, relocated, with room for all it will need */
 	make_plan, /* who gets what */
-	make_device_trees, check_and_print_plan, set_pool,    seed,
-	hand_off, /* check again, exit boot services, enter the core */
+	make_device_trees, /* what each guest is told */
+	check_and_print_plan, /* the isolation rules, from scratch */
+	set_pool, /* what the core may take pages from */
+	seed, /* entropy for the guests' seeds */
+	hand_off, /* check against the last memory map, exit boot services, enter the core */
 };
 
 static EFI_STATUS status_of(enum bh_error error)

@@ -57,7 +57,10 @@ static bool usable(const struct memory_descriptor *d)
 	       !(d->attributes & (ATTRIBUTE_NV | ATTRIBUTE_SP));
 }
 
-/* The node at @at, and in @end where that ends (at most @limit). Memory that no range names is node 0. */
+/*
+ * The node at @at, and in @end where that ends (at most @limit). Memory that no range names is
+ * node 0.
+ */
 static uint32_t node_at(const struct node_map *nodes, uint64_t at, uint64_t limit, uint64_t *end)
 {
 	*end = limit;

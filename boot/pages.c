@@ -7,7 +7,10 @@ static void free_range(struct loader *l, uint64_t base, uint64_t size)
 		l->services->FreePages(base, size / PAGE_SIZE);
 }
 
-/* UEFI 2.10 7.2.1: firmware knows pages only, so take more than needed and give back what is over. */
+/*
+ * UEFI 2.10 7.2.1: firmware knows pages only, so take more than needed and give back what is
+ * over.
+ */
 enum bh_error pages_take(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size, uint64_t align,
 			 struct extent *out)
 {

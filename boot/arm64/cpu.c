@@ -72,7 +72,10 @@ void cpu_clean(const void *at, uint64_t size)
 	uint64_t line = 4ULL << (READ("ctr_el0") >> CTR_DMINLINE_SHIFT & 0xf);
 	uint64_t end = (uint64_t)at + size;
 
-	/* Invalidated too: others will write here past the caches, and no stale line may cover that. */
+	/*
+	 * Invalidated too: others will write here past the caches, and no stale line may cover
+	 * that.
+	 */
 	for (uint64_t p = (uint64_t)at & ~(line - 1); p < end; p += line)
 		__asm__ volatile("dc civac, %0" : : "r"(p) : "memory");
 	__asm__ volatile("dsb sy\n\tic iallu\n\tdsb sy\n\tisb" : : : "memory");

@@ -26,7 +26,10 @@ bool cpu_is_mapped(uint64_t address);
 
 void cpu_mask_interrupts(void);
 
-/* Writes @size bytes at @at back to memory, for cores that start with caches off, and for instruction fetch. */
+/*
+ * Writes @size bytes at @at back to memory, for cores that start with caches off, and for
+ * instruction fetch.
+ */
 void cpu_clean(const void *at, uint64_t size);
 
 #endif

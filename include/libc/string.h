@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of the C library that lib/string.c has. Behaviour as in C11 7.24 (strnlen as in POSIX). */
+/*
+ * The part of the C library that lib/string.c has. Behaviour as in C11 7.24 (strnlen as in
+ * POSIX).
+ */
 #ifndef BULKHEAD_LIBC_STRING_H
 #define BULKHEAD_LIBC_STRING_H
 

@@ -26,7 +26,8 @@ bool write_file(const char *path, const struct bytes *bytes);
  * number. From folder @folder; when it is NULL every image is "not known". A
  * file that is not there is left out, so that the planner refuses it.
  */
-uint32_t read_images(const struct manifest *manifest, const char *folder, struct image_info *images);
+uint32_t read_images(const struct manifest *manifest, const char *folder,
+		     struct image_info *images);
 
 /* Prints @manifest as source, with every default filled in. */
 void show_manifest(FILE *out, const struct manifest *manifest);

@@ -16,8 +16,6 @@
 #define TREE_MAX_BYTES (16 * MIB) /* more is no device tree; the parsers have limits of their own */
 #define HEADER_BYTES 64
 
-extern char **environ;
-
 static bool fail(const char *path, const char *what)
 {
 	fprintf(stderr, "bhmanifest: %s: %s\n", path, what);
@@ -97,6 +95,7 @@ static bool compile(const char *path, struct bytes *out)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	free(out->data);
+	*out = (struct bytes){NULL, 0};
 	return fail(path, "dtc cannot compile it (see above)");
 }
 
@@ -117,6 +116,7 @@ bool read_tree(const char *path, struct bytes *tree)
 	if (memchr(tree->data, '\0', tree->size))
 		return true;
 	free(tree->data);
+	*tree = (struct bytes){NULL, 0};
 	return compile(path, tree);
 }
 

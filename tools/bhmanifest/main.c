@@ -165,7 +165,8 @@ static const struct command {
 	 "Prints who would own which core, memory and interrupt; --svg also draws it."},
 	{"compile", run_compile, NEEDS_OUTPUT, "o:h", "FILE -o OUT.dtb",
 	 "Compiles a manifest's source with dtc, checks it and writes the blob."},
-	{"show", run_show, 0, "h", "FILE", "Prints a manifest as source, with every default filled in."},
+	{"show", run_show, 0, "h", "FILE",
+	 "Prints a manifest as source, with every default filled in."},
 };
 
 static const struct option long_options[] = {
@@ -179,8 +180,9 @@ static void print_usage(FILE *out)
 	fprintf(out, "Usage: bhmanifest COMMAND ...\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  bhmanifest %s %s\n", commands[i].name, commands[i].usage);
-	fprintf(out, "\nFILE and TREE are device trees, as source (.dts) or compiled (.dtb).\n"
-		     "bhmanifest COMMAND --help says more. Exit status: 0 good, 1 refused, 2 usage.\n");
+	fprintf(out,
+		"\nFILE and TREE are device trees, as source (.dts) or compiled (.dtb).\n"
+		"bhmanifest COMMAND --help says more. Exit status: 0 good, 1 refused, 2 usage.\n");
 }
 
 static int usage_error(const struct command *command, const char *what)

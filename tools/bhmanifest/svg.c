@@ -146,7 +146,7 @@ static int core_owner(const struct plan *plan, uint32_t core)
 static void draw_core(const struct picture *p, uint32_t core, double x, double y)
 {
 	int owner = core_owner(p->plan, core);
-	const char *name = owner == OWNER_FREE ? "free"
+	const char *name = owner == OWNER_FREE	       ? "free"
 			   : owner == OWNER_HYPERVISOR ? "bulkhead"
 						       : p->plan->vm[owner].name;
 
@@ -243,8 +243,8 @@ static void draw_usable(const struct picture *p, struct extent bank)
 			continue;
 		fprintf(p->out,
 			"<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"#e9edf1\"/>\n",
-			place(bank, e.base.v), p->y, place(bank, extent_end(e)) - place(bank, e.base.v),
-			BAR_HEIGHT);
+			place(bank, e.base.v), p->y,
+			place(bank, extent_end(e)) - place(bank, e.base.v), BAR_HEIGHT);
 	}
 }
 
@@ -272,8 +272,7 @@ static void draw_span(const struct picture *p, const struct span *span, double x
 		"stroke=\"#ffffff\" stroke-width=\"%s\"><title>",
 		x, p->y, width, BAR_HEIGHT, fill_of(span->owner), width > 6 ? "1" : "0");
 	put_text(p, span->label);
-	fprintf(p->out, " 0x%llx-0x%llx</title></rect>\n",
-		(unsigned long long)span->extent.base.v,
+	fprintf(p->out, " 0x%llx-0x%llx</title></rect>\n", (unsigned long long)span->extent.base.v,
 		(unsigned long long)extent_end(span->extent));
 }
 
@@ -308,10 +307,9 @@ static void draw_hanging(const struct picture *p, const struct hanging *label)
 	fprintf(p->out,
 		"<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" stroke-width=\"1.2\" fill=\"none\"/>\n",
 		label->x, top, y + 24, fill_of(label->span->owner));
-	text(p, label->x + 5, y + 11, "b", INK, "%s",
-	     label->span->label);
-	text(p, label->x + 5, y + 24, "s", FAINT, "%s at 0x%llx",
-	     size, (unsigned long long)label->span->extent.base.v);
+	text(p, label->x + 5, y + 11, "b", INK, "%s", label->span->label);
+	text(p, label->x + 5, y + 24, "s", FAINT, "%s at 0x%llx", size,
+	     (unsigned long long)label->span->extent.base.v);
 }
 
 static double label_width(const struct span *span)
@@ -321,8 +319,7 @@ static double label_width(const struct span *span)
 	size_t length = strlen(span->label) + 2;
 
 	size_text(size, sizeof(size), span->extent.size);
-	snprintf(line, sizeof(line), "%s at 0x%llx", size,
-		 (unsigned long long)span->extent.base.v);
+	snprintf(line, sizeof(line), "%s at 0x%llx", size, (unsigned long long)span->extent.base.v);
 	return (double)(strlen(line) > length ? strlen(line) : length) * CHAR_WIDTH;
 }
 
@@ -362,8 +359,10 @@ static void draw_bank(struct picture *p, struct extent bank, uint64_t usable, ui
 	p->y += 12;
 	size_text(size, sizeof(size), usable);
 	text(p, MARGIN, p->y, "s", FAINT, "0x%llx", (unsigned long long)bank.base.v);
-	text(p, MARGIN + BAR_WIDTH / 2.0, p->y, "s c", FAINT, "%s usable, NUMA node %u", size, node);
-	text(p, MARGIN + BAR_WIDTH, p->y, "s e", FAINT, "0x%llx", (unsigned long long)extent_end(bank));
+	text(p, MARGIN + BAR_WIDTH / 2.0, p->y, "s c", FAINT, "%s usable, NUMA node %u", size,
+	     node);
+	text(p, MARGIN + BAR_WIDTH, p->y, "s e", FAINT, "0x%llx",
+	     (unsigned long long)extent_end(bank));
 	p->y += 6;
 	draw_usable(p, bank);
 	draw_spans(p, bank);
