@@ -73,7 +73,7 @@ LOADER_SRCS := $(wildcard boot/*.c boot/$(ARCH)/*.c boot/$(ARCH)/*.S) $(SHARED_S
 
 # The parts that run on the host unchanged. The boot files listed here are pure functions over bytes.
 HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c arch/host/*.c) \
-	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c boot/memory_map.c)
+	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c boot/smbios.c boot/memory_map.c)
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
@@ -136,7 +136,7 @@ fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and F
 system: image guests $(H)/bhmanifest ## boot the real image in QEMU (needs `make image`'s inputs)
 	$(Q)if [ -d tests/system ]; then BUILD=$(B) $(PYTHON) -m pytest -q tests/system $(PYTEST_ARGS); fi
 
-bench: image guests plugins ## measure the figures of docs/benchmarks.md, write build/bench.json
+bench: image plugins $(B)/bench/initrd.gz $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
 	$(Q)if [ -e tests/bench/run ]; then BUILD=$(B) $(PYTHON) tests/bench/run $(BENCH_ARGS); fi
 
 bench-smoke: BENCH_ARGS += --smoke
@@ -329,6 +329,20 @@ $(H)/plugin_%.so: tests/bench/plugin_%.c
 	$(call say,HOSTCC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) -std=c11 -O2 -fPIC -shared -I$(DEPS)/qemu $$(pkg-config --cflags glib-2.0) $(WARNINGS) $< -o $@
+
+# What `make bench` boots and asks: a program for the measured Linux guests, and one that asks the planner.
+$(B)/bench/work: tests/bench/work.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CROSS)gcc -std=gnu11 -O2 -static $(WARNINGS) $< -o $@
+
+$(B)/bench/initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitrd $@ $<=/work tests/bench/init=/init
+
+$(H)/vm_memory: $(H)/plain/tests/bench/vm_memory.o $(H)/plain/libbulkhead.a
+	$(call say,HOSTLD,$@)
+	$(Q)$(HOSTCC) $^ -o $@
 
 # ---- Test guests: flat arm64 Image binaries --------------------------------------------------------------------------
 

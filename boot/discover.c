@@ -7,9 +7,21 @@
 #include "arm64/cpu.h"
 #include "machine_acpi.h"
 #include "machine_fdt.h"
+#include "smbios.h"
+
+#include <bulkhead/format.h>
 
 static const EFI_GUID acpi_guid = ACPI_20_TABLE_GUID; /* UEFI 2.10 4.6.1 */
 static const EFI_GUID fdt_guid = EFI_DTB_TABLE_GUID;
+static const EFI_GUID smbios3_guid = SMBIOS3_TABLE_GUID;
+
+/* DSP0134 5.2.2 */
+struct smbios3_entry {
+	uint8_t anchor[5];
+	uint8_t unused[7];
+	uint8_t size[4];
+	uint8_t address[8];
+};
 
 static const void *configuration_table(const struct loader *l, const EFI_GUID *guid)
 {
@@ -47,6 +59,29 @@ static enum bh_error read_tables(struct loader *l)
 		return read_device_tree(l);
 	return bh_fail(&l->report, BH_BAD_MACHINE,
 		       "the firmware offers neither ACPI nor a device tree");
+}
+
+static uint64_t little_endian(const uint8_t *at, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	while (bytes-- > 0)
+		value = value << 8 | at[bytes];
+	return value;
+}
+
+/* ACPI names only who wrote the tables; SMBIOS, where there is one, says what people call the machine. */
+static void read_name(struct loader *l)
+{
+	const struct smbios3_entry *entry = configuration_table(l, &smbios3_guid);
+	char name[sizeof(l->machine->name)];
+
+	if (entry == NULL || memcmp(entry->anchor, "_SM3_", sizeof(entry->anchor)) != 0)
+		return;
+	if (smbios_system_name(pa_to_ptr(pa(little_endian(entry->address, 8))),
+			       little_endian(entry->size, 4), name, sizeof(name)))
+		bh_format(l->machine->name, sizeof(l->machine->name), "%s (%s)", name,
+			  l->fdt == NULL ? "ACPI" : "device tree");
 }
 
 /*
@@ -102,6 +137,7 @@ enum bh_error discover_machine(struct loader *l)
 	error = read_tables(l);
 	if (error != BH_OK)
 		return error;
+	read_name(l);
 	keep_nodes(l);
 	find_threads(l->machine);
 	return find_boot_cpu(l);

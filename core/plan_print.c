@@ -38,7 +38,7 @@ static void add_size(struct printer *p, uint64_t bytes)
 	size_t unit = 0;
 
 	bytes /= KIB;
-	while (unit < 2 && bytes != 0 && (bytes % 1024 == 0 || bytes >= 1024 * 1024)) {
+	while (unit < 2 && bytes != 0 && (bytes % 1024 == 0 || bytes >= MIB)) {
 		bytes /= 1024;
 		unit++;
 	}
@@ -47,7 +47,9 @@ static void add_size(struct printer *p, uint64_t bytes)
 
 static void add_range(struct printer *p, uint64_t base, uint64_t size)
 {
-	add(p, "0x%010llx-0x%010llx", (unsigned long long)base, (unsigned long long)(base + size));
+	unsigned long long end = base + size;
+
+	add(p, "0x%010llx-0x%010llx", (unsigned long long)base, end);
 }
 
 /* "1-3,7": runs are drawn together, the order is that of the vCPUs. */

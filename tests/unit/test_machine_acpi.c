@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables are built by hand, as ACPI 6.5 has them, and read through the addresses in XSDT and
+ * FADT.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "boot/machine_acpi.h"
+
+#define TABLE_BYTES 1024
+#define MAX_TABLES 10
+
+struct table {
+	uint8_t bytes[TABLE_BYTES];
+	uint32_t size;
+};
+
+static struct table rsdp, xsdt, dsdt, other[MAX_TABLES];
+static uint32_t ntables;
+static struct machine machine;
+static struct gic_regions regions;
+static struct bh_report report;
+
+static void put(struct table *t, uint32_t offset, uint64_t value, size_t width)
+{
+	memcpy(t->bytes + offset, &value, width);
+}
+
+static uint8_t sum_of(const struct table *t, uint32_t size)
+{
+	uint8_t total = 0;
+
+	for (uint32_t i = 0; i < size; i++)
+		total = (uint8_t)(total + t->bytes[i]);
+	return total;
+}
+
+/* Writes the length and makes the checksum right. */
+static void seal(struct table *t)
+{
+	put(t, 4, t->size, 4);
+	t->bytes[9] = 0;
+	t->bytes[9] = (uint8_t)-sum_of(t, t->size);
+}
+
+static void begin(struct table *t, const char *signature, uint32_t size)
+{
+	memset(t, 0, sizeof(*t));
+	memcpy(t->bytes, signature, 4);
+	memcpy(t->bytes + 10, "ACME  SERVER  ", 14);
+	t->size = size;
+}
+
+/* A table that the XSDT names, with zeroes up to @size. */
+static struct table *add_table(const char *signature, uint32_t size)
+{
+	struct table *t = &other[ntables++];
+
+	begin(t, signature, size);
+	return t;
+}
+
+/* Room for an entry at the end of a table; its offset. */
+static uint32_t entry(struct table *t, uint8_t type, uint8_t size)
+{
+	uint32_t at = t->size;
+
+	t->size += size;
+	put(t, at, type, 1);
+	put(t, at + 1, size, 1);
+	return at;
+}
+
+static void add_gicc(struct table *madt, uint32_t uid, uint64_t mpidr, uint32_t flags)
+{
+	uint32_t at = entry(madt, 0x0b, 82);
+
+	put(madt, at + 8, uid, 4);
+	put(madt, at + 12, flags, 4);
+	put(madt, at + 20, 23, 4);
+	put(madt, at + 68, mpidr, 8);
+}
+
+static struct table *make_madt(void)
+{
+	struct table *t = add_table("APIC", 44);
+	uint32_t at;
+
+	add_gicc(t, 100, 0x000, 1);
+	add_gicc(t, 101, 0x100, 1);
+	add_gicc(t, 102, 0x200, 0); /* switched off */
+	add_gicc(t, 103, 0x80000300 | 1ULL << 32, 1);
+	at = entry(t, 0x0c, 24);
+	put(t, at + 8, 0x08000000, 8);
+	put(t, at + 20, 3, 1);
+	at = entry(t, 0x0e, 16);
+	put(t, at + 4, 0x080a0000, 8);
+	put(t, at + 12, 0xf60000, 4);
+	at = entry(t, 0x0f, 20);
+	put(t, at + 8, 0x08080000, 8);
+	return t;
+}
+
+static struct table *make_fadt(void)
+{
+	struct table *t = add_table("FACP", 276);
+
+	begin(&dsdt, "DSDT", 36);
+	put(t, 129, 1, 2);
+	put(t, 140, (uint64_t)(uintptr_t)dsdt.bytes, 8);
+	return t;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&machine, 0, sizeof(machine));
+	memset(&regions, 0, sizeof(regions));
+	memset(&report, 0, sizeof(report));
+	ntables = 0;
+	begin(&xsdt, "XSDT", 36);
+	memset(&rsdp, 0, sizeof(rsdp));
+	memcpy(rsdp.bytes, "RSD PTR ", 8);
+	put(&rsdp, 15, 2, 1);
+	put(&rsdp, 20, 36, 4);
+	put(&rsdp, 24, (uint64_t)(uintptr_t)xsdt.bytes, 8);
+	make_fadt(); /* before the MADT, as on real machines */
+	make_madt();
+	return 0;
+}
+
+static void seal_rsdp(void)
+{
+	put(&rsdp, 8, 0, 1);
+	put(&rsdp, 32, 0, 1);
+	put(&rsdp, 8, (uint8_t)-sum_of(&rsdp, 20), 1);
+	put(&rsdp, 32, (uint8_t)-sum_of(&rsdp, 36), 1);
+}
+
+static enum bh_error run(void)
+{
+	for (uint32_t i = 0; i < ntables; i++) {
+		put(&xsdt, 36 + 8 * i, (uint64_t)(uintptr_t)other[i].bytes, 8);
+		seal(&other[i]);
+	}
+	xsdt.size = 36 + 8 * ntables;
+	seal(&xsdt);
+	seal(&dsdt);
+	seal_rsdp();
+	return machine_from_acpi(rsdp.bytes, &machine, &regions, &report);
+}
+
+static bool is_used(uint32_t intid)
+{
+	return machine.arm64.spi_used[(intid - 32) / 8] >> ((intid - 32) % 8) & 1;
+}
+
+static uint32_t count_used(void)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 32; i < 32 + MACHINE_SPI_COUNT; i++)
+		count += is_used(i);
+	return count;
+}
+
+static void reads_cores_that_are_on(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.ncpus, 3);
+	assert_int_equal(machine.cpu[0].hwid, 0);
+	assert_int_equal(machine.cpu[1].hwid, 0x100);
+	assert_int_equal(machine.cpu[2].hwid, 0x100000300);
+	assert_int_equal(machine.arm64.pmu_ppi, 23);
+}
+
+static void reads_the_gic(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arm64.gicd.v, 0x08000000);
+	assert_int_equal(machine.arm64.gic_version, 3);
+	assert_int_equal(machine.arm64.its.v, 0x08080000);
+	assert_int_equal(regions.count, 1);
+	assert_int_equal(regions.region[0].base.v, 0x080a0000);
+	assert_int_equal(regions.region[0].size, 0xf60000);
+}
+
+static void reads_the_name(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_string_equal(machine.name, "ACME SERVER (ACPI)");
+}
+
+static void a_core_may_bring_its_own_redistributor(void **state)
+{
+	(void)state;
+	put(&other[1], 44 + 60, 0x12340000, 8);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.cpu[0].gicr.v, 0x12340000);
+	assert_int_equal(machine.cpu[1].gicr.v, 0);
+}
+
+static void cores_beyond_the_limit_stay_off(void **state)
+{
+	static struct table big[1];
+	static uint8_t bytes[44 + (CONFIG_MAX_CPUS + 3) * 82];
+	struct acpi_reader r = {.machine = &machine, .regions = &regions, .report = &report};
+	uint8_t total = 0;
+
+	(void)state;
+	begin(big, "APIC", 44);
+	memcpy(bytes, big->bytes, 44);
+	for (size_t i = 0; i < CONFIG_MAX_CPUS + 3; i++) {
+		bytes[44 + 82 * i] = 0x0b;
+		bytes[44 + 82 * i + 1] = 82;
+		bytes[44 + 82 * i + 12] = 1;
+	}
+	bytes[4] = (uint8_t)sizeof(bytes);
+	bytes[5] = (uint8_t)(sizeof(bytes) >> 8);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		total = (uint8_t)(total + bytes[i]);
+	bytes[9] = (uint8_t)-total;
+	assert_int_equal(acpi_read_table(&r, bytes, sizeof(bytes)), BH_OK);
+	assert_int_equal(machine.ncpus, CONFIG_MAX_CPUS);
+}
+
+static void psci_is_called_by_smc(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arm64.psci_smc, 1);
+}
+
+static void psci_by_hvc_is_not(void **state)
+{
+	(void)state;
+	put(&other[0], 129, 3, 2);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arm64.psci_smc, 0);
+}
+
+static void reads_timers(void **state)
+{
+	struct table *t = add_table("GTDT", 96);
+
+	(void)state;
+	put(t, 48, 29, 4);
+	put(t, 56, 30, 4);
+	put(t, 64, 27, 4);
+	put(t, 72, 26, 4);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arm64.timer_ppi[0], 29);
+	assert_int_equal(machine.arm64.timer_ppi[1], 30);
+	assert_int_equal(machine.arm64.timer_ppi[2], 27);
+	assert_int_equal(machine.arm64.timer_ppi[3], 26);
+	assert_int_equal(count_used(), 0);
+}
+
+static void platform_timers_use_interrupts(void **state)
+{
+	struct table *t = add_table("GTDT", 96 + 100 + 28);
+
+	(void)state;
+	put(t, 88, 2, 4);
+	put(t, 92, 96, 4);
+	put(t, 96 + 1, 100, 2); /* block of two timers */
+	put(t, 96 + 12, 2, 4);
+	put(t, 96 + 16, 20, 4);
+	put(t, 96 + 20 + 20, 80, 4);
+	put(t, 96 + 60 + 28, 81, 4);
+	put(t, 196, 1, 1); /* watchdog */
+	put(t, 196 + 1, 28, 2);
+	put(t, 196 + 20, 90, 4);
+	assert_int_equal(run(), BH_OK);
+	assert_true(is_used(80) && is_used(81) && is_used(90));
+	assert_int_equal(count_used(), 3);
+}
+
+static void reads_ecam_from_its_first_bus(void **state)
+{
+	struct table *t = add_table("MCFG", 44 + 2 * 16);
+
+	(void)state;
+	put(t, 44, 0x4010000000, 8);
+	put(t, 44 + 11, 255, 1);
+	put(t, 60, 0x5000000000, 8);
+	put(t, 60 + 8, 1, 2);
+	put(t, 60 + 10, 0x40, 1);
+	put(t, 60 + 11, 0x7f, 1);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.necam, 2);
+	assert_int_equal(machine.ecam[0].base.v, 0x4010000000);
+	assert_int_equal(machine.ecam[0].bus_last, 255);
+	assert_int_equal(machine.ecam[1].base.v, 0x5004000000);
+	assert_int_equal(machine.ecam[1].segment, 1);
+	assert_int_equal(machine.ecam[1].bus_first, 0x40);
+}
+
+static void too_many_segments_are_refused(void **state)
+{
+	(void)state;
+	add_table("MCFG", 44 + (MACHINE_MAX_ECAM + 1) * 16);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_non_null(strstr(report.text, "MCFG"));
+}
+
+static struct table *make_spcr(uint8_t type)
+{
+	struct table *t = add_table("SPCR", 80);
+
+	put(t, 36, type, 1);
+	put(t, 44, 0x09000000, 8);
+	put(t, 52, 8, 1);
+	put(t, 54, 33, 4);
+	return t;
+}
+
+static void reads_the_uart(void **state)
+{
+	(void)state;
+	make_spcr(3);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0x09000000);
+	assert_int_equal(machine.uart_irq, 33);
+	assert_true(is_used(33));
+}
+
+static void other_uarts_are_not_used_but_their_interrupt_is_taken(void **state)
+{
+	(void)state;
+	make_spcr(0);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+	assert_true(is_used(33));
+}
+
+static void a_uart_in_port_space_is_not_used(void **state)
+{
+	struct table *t = make_spcr(3);
+
+	(void)state;
+	put(t, 40, 1, 1);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+}
+
+static void reads_smmus(void **state)
+{
+	struct table *t = add_table("IORT", 48 + 24 + 68);
+
+	(void)state;
+	put(t, 36, 2, 4);
+	put(t, 40, 48, 4);
+	put(t, 48 + 1, 24, 2); /* an ITS group */
+	put(t, 72, 4, 1);
+	put(t, 72 + 1, 68, 2);
+	put(t, 72 + 16, 0x09050000, 8);
+	put(t, 72 + 44, 106, 4);
+	put(t, 72 + 48, 107, 4);
+	put(t, 72 + 52, 109, 4);
+	put(t, 72 + 56, 108, 4);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arm64.nsmmu, 1);
+	assert_int_equal(machine.arm64.smmu[0].v, 0x09050000);
+	assert_int_equal(count_used(), 4);
+	assert_true(is_used(106) && is_used(109));
+}
+
+static void a_malformed_iort_is_refused(void **state)
+{
+	struct table *t = add_table("IORT", 48 + 24);
+
+	(void)state;
+	put(t, 36, UINT32_MAX, 4);
+	put(t, 40, 48, 4);
+	put(t, 48 + 1, 24, 2);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table IORT has a malformed node");
+}
+
+static void reads_nodes(void **state)
+{
+	struct table *t = add_table("SRAT", 48);
+	uint32_t at = entry(t, 3, 18);
+
+	(void)state;
+	put(t, at + 2, 7, 4);
+	put(t, at + 6, 101, 4); /* the second core, by its UID */
+	put(t, at + 10, 1, 4);
+	at = entry(t, 1, 40);
+	put(t, at + 2, 7, 4);
+	put(t, at + 8, 0x80000000, 8);
+	put(t, at + 16, 0x40000000, 8);
+	put(t, at + 28, 1, 4);
+	entry(t, 1, 40); /* not enabled */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.cpu[0].node, 0);
+	assert_int_equal(machine.cpu[1].node, 7);
+	assert_int_equal(machine.nmemory, 1);
+	assert_int_equal(machine.memory[0].extent.base.v, 0x80000000);
+	assert_int_equal(machine.memory[0].extent.size, 0x40000000);
+	assert_int_equal(machine.memory[0].node, 7);
+}
+
+static void a_range_that_wraps_is_refused(void **state)
+{
+	struct table *t = add_table("SRAT", 48);
+	uint32_t at = entry(t, 1, 40);
+
+	(void)state;
+	put(t, at + 8, UINT64_MAX - 0xfff, 8);
+	put(t, at + 16, 0x2000, 8);
+	put(t, at + 28, 1, 4);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+}
+
+static void finds_interrupts_in_aml(void **state)
+{
+	static const uint8_t resource[] = {0x11, 0x10, 0x89, 10, 0, 1, 2, 45, 0, 0, 0, 46, 0, 0, 0};
+
+	(void)state;
+	memcpy(dsdt.bytes + 40, resource, sizeof(resource));
+	dsdt.size = 64;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 2);
+	assert_true(is_used(45) && is_used(46));
+}
+
+static void finds_interrupts_in_every_ssdt(void **state)
+{
+	static const uint8_t resource[] = {0x89, 6, 0, 1, 1, 0xfb, 3, 0, 0}; /* 1019, the last */
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct table *t = add_table("SSDT", 64);
+
+		memcpy(t->bytes + 64 - sizeof(resource), resource, sizeof(resource));
+		put(t, 64 - 4, i == 0 ? 1019 : 32, 4);
+	}
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 2);
+	assert_true(is_used(32) && is_used(1019));
+}
+
+static void an_interrupt_descriptor_cut_short_is_none(void **state)
+{
+	static const uint8_t resource[] = {0x89, 10, 0, 1,  2, 45,
+					   0,	 0,  0, 46, 0, 0}; /* a byte is missing */
+
+	(void)state;
+	memcpy(dsdt.bytes + 40, resource, sizeof(resource));
+	dsdt.size = 40 + sizeof(resource);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 0);
+}
+
+static void finds_direct_interrupts_of_pci(void **state)
+{
+	/*
+	 * Package (4) {0x0001FFFF, 1, 0, 0x25}, and the same with a link device's name, which
+	 * is no number
+	 */
+	static const uint8_t direct[] = {0x12, 11, 4, 0x0c, 0xff, 0xff, 1, 0, 1, 0, 0x0a, 0x25};
+	static const uint8_t link[] = {0x12, 14,  4,   0x0c, 0xff, 0xff, 1,   0,
+				       1,    'L', 'N', 'K',  'A',  0x0a, 0x26};
+
+	(void)state;
+	memcpy(dsdt.bytes + 40, direct, sizeof(direct));
+	memcpy(dsdt.bytes + 60, link, sizeof(link));
+	dsdt.size = 80;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 1);
+	assert_true(is_used(0x25));
+}
+
+static void msi_frames_use_their_interrupts(void **state)
+{
+	uint32_t at = entry(&other[1], 0x0d, 24);
+
+	(void)state;
+	put(&other[1], at + 20, 3, 2);
+	put(&other[1], at + 22, 80, 2);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 3);
+	assert_true(is_used(80) && is_used(82));
+}
+
+static void unknown_tables_are_skipped(void **state)
+{
+	(void)state;
+	add_table("BGRT", 56);
+	assert_int_equal(run(), BH_OK);
+}
+
+static void a_bad_root_pointer_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	rsdp.bytes[32]++;
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	rsdp.bytes[32]--;
+	rsdp.bytes[8]++;
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	rsdp.bytes[15] = 0;
+	seal_rsdp();
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	assert_string_equal(report.text,
+			    "the ACPI root pointer is malformed or older than ACPI 2.0");
+}
+
+static void a_bad_xsdt_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	xsdt.bytes[9]++;
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table XSDT is not a valid XSDT");
+}
+
+static void a_bad_checksum_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	other[1].bytes[50]++;
+	memset(&machine, 0, sizeof(machine));
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table APIC has a wrong checksum");
+}
+
+static void an_impossible_length_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	put(&other[1], 4, 35, 4);
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	put(&other[1], 4, UINT32_MAX, 4);
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+			 BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table APIC has an impossible length");
+}
+
+static void a_table_at_address_zero_is_refused(void **state)
+{
+	(void)state;
+	put(&other[0], 140, 0, 8); /* no DSDT */
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "an ACPI table has address 0");
+}
+
+static void entries_that_do_not_fit_are_refused(void **state)
+{
+	(void)state;
+	entry(&other[1], 0x0b, 3);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table APIC has a malformed entry");
+	setup(NULL);
+	put(&other[1], entry(&other[1], 0x0b, 82) + 1, 83, 1);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+}
+
+static void a_machine_without_cores_is_refused(void **state)
+{
+	(void)state;
+	other[1].size = 44;
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI names no enabled core with a GIC");
+}
+
+static void a_machine_without_distributor_is_refused(void **state)
+{
+	(void)state;
+	other[1].size = 44 + 82;
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI names no GIC distributor");
+}
+
+/*
+ * Any table cut anywhere, with its checksum made right again: nothing outside is read (ASan
+ * looks).
+ */
+static void cut_tables_read_nothing_outside(void **state)
+{
+	static const char *const signatures[] = {"APIC", "GTDT", "IORT", "MCFG",
+						 "SRAT", "SPCR", "FACP", "DSDT"};
+	struct acpi_reader r = {.machine = &machine, .regions = &regions};
+
+	(void)state;
+	for (size_t s = 0; s < ARRAY_SIZE(signatures); s++) {
+		for (uint32_t size = 36; size < 256; size++) {
+			struct table t;
+			uint8_t *copy = test_malloc(size);
+
+			begin(&t, signatures[s], size);
+			memset(t.bytes + 36, (int)size, size - 36);
+			seal(&t);
+			memcpy(copy, t.bytes, size);
+			memset(&machine, 0, sizeof(machine));
+			memset(&regions, 0, sizeof(regions));
+			acpi_read_table(&r, copy, size);
+			test_free(copy);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(reads_cores_that_are_on, setup),
+		cmocka_unit_test_setup(reads_the_gic, setup),
+		cmocka_unit_test_setup(reads_the_name, setup),
+		cmocka_unit_test_setup(a_core_may_bring_its_own_redistributor, setup),
+		cmocka_unit_test_setup(cores_beyond_the_limit_stay_off, setup),
+		cmocka_unit_test_setup(psci_is_called_by_smc, setup),
+		cmocka_unit_test_setup(psci_by_hvc_is_not, setup),
+		cmocka_unit_test_setup(reads_timers, setup),
+		cmocka_unit_test_setup(platform_timers_use_interrupts, setup),
+		cmocka_unit_test_setup(reads_ecam_from_its_first_bus, setup),
+		cmocka_unit_test_setup(too_many_segments_are_refused, setup),
+		cmocka_unit_test_setup(reads_the_uart, setup),
+		cmocka_unit_test_setup(other_uarts_are_not_used_but_their_interrupt_is_taken,
+				       setup),
+		cmocka_unit_test_setup(a_uart_in_port_space_is_not_used, setup),
+		cmocka_unit_test_setup(reads_smmus, setup),
+		cmocka_unit_test_setup(a_malformed_iort_is_refused, setup),
+		cmocka_unit_test_setup(reads_nodes, setup),
+		cmocka_unit_test_setup(a_range_that_wraps_is_refused, setup),
+		cmocka_unit_test_setup(finds_interrupts_in_aml, setup),
+		cmocka_unit_test_setup(finds_interrupts_in_every_ssdt, setup),
+		cmocka_unit_test_setup(an_interrupt_descriptor_cut_short_is_none, setup),
+		cmocka_unit_test_setup(finds_direct_interrupts_of_pci, setup),
+		cmocka_unit_test_setup(msi_frames_use_their_interrupts, setup),
+		cmocka_unit_test_setup(unknown_tables_are_skipped, setup),
+		cmocka_unit_test_setup(a_bad_root_pointer_is_refused, setup),
+		cmocka_unit_test_setup(a_bad_xsdt_is_refused, setup),
+		cmocka_unit_test_setup(a_bad_checksum_is_refused, setup),
+		cmocka_unit_test_setup(an_impossible_length_is_refused, setup),
+		cmocka_unit_test_setup(a_table_at_address_zero_is_refused, setup),
+		cmocka_unit_test_setup(entries_that_do_not_fit_are_refused, setup),
+		cmocka_unit_test_setup(a_machine_without_cores_is_refused, setup),
+		cmocka_unit_test_setup(a_machine_without_distributor_is_refused, setup),
+		cmocka_unit_test_setup(cut_tables_read_nothing_outside, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

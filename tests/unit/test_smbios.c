@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/smbios.h"
+
+#define BIOS "\x00\x05\x00\x00\x01" "firm\0\0"
+#define SYSTEM(maker, product) "\x01\x06\x01\x00\x01\x02" maker "\0" product "\0\0"
+#define END "\x7f\x04\x02\x00\0\0"
+
+/* The bytes in memory of their own, so that the sanitizer sees a step outside. */
+static bool name_of(const char *bytes, size_t size, char *name, size_t name_size)
+{
+	uint8_t *copy = malloc(size);
+
+	memcpy(copy, bytes, size);
+	strcpy(name, "before");
+	bool found = smbios_system_name(copy, size, name, name_size);
+	free(copy);
+	return found;
+}
+
+static void maker_and_product(void **state)
+{
+	static const char table[] = BIOS SYSTEM("Ampere", "Altra Q80") END;
+	char name[64];
+
+	(void)state;
+	assert_true(name_of(table, sizeof(table) - 1, name, sizeof(name)));
+	assert_string_equal(name, "Ampere Altra Q80");
+}
+
+static void maker_is_not_said_twice(void **state)
+{
+	static const char table[] = SYSTEM("QEMU", "QEMU Virtual Machine") END;
+	char name[64];
+
+	(void)state;
+	assert_true(name_of(table, sizeof(table) - 1, name, sizeof(name)));
+	assert_string_equal(name, "QEMU Virtual Machine");
+}
+
+static void long_names_are_cut(void **state)
+{
+	static const char table[] = SYSTEM("Ampere", "Altra Q80") END;
+	char name[8];
+
+	(void)state;
+	assert_true(name_of(table, sizeof(table) - 1, name, sizeof(name)));
+	assert_string_equal(name, "Ampere ");
+}
+
+static void no_system_structure(void **state)
+{
+	static const char table[] = BIOS END;
+	char name[64];
+
+	(void)state;
+	assert_false(name_of(table, sizeof(table) - 1, name, sizeof(name)));
+	assert_string_equal(name, "before");
+}
+
+static void cut_off_anywhere(void **state)
+{
+	static const char table[] = BIOS SYSTEM("Ampere", "Altra") END;
+	char name[64];
+
+	(void)state;
+	for (size_t size = 1; size < sizeof(BIOS) + sizeof("\x01\x06\x01\x00\x01\x02" "Ampere"); size++)
+		assert_false(name_of(table, size, name, sizeof(name)));
+}
+
+static void length_shorter_than_its_header(void **state)
+{
+	static const char table[] = "\x00\x02\x00\x00\x01" "\0\0" SYSTEM("a", "b") END;
+	char name[64];
+
+	(void)state;
+	assert_false(name_of(table, sizeof(table) - 1, name, sizeof(name)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(maker_and_product),
+		cmocka_unit_test(maker_is_not_said_twice),
+		cmocka_unit_test(long_names_are_cut),
+		cmocka_unit_test(no_system_structure),
+		cmocka_unit_test(cut_off_anywhere),
+		cmocka_unit_test(length_shorter_than_its_header),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
