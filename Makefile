@@ -26,6 +26,7 @@ CC_clang := clang --target=$(patsubst %-,%,$(CROSS))
 TCC = $(CC_$(COMPILER))
 LD := $(CROSS)ld
 OBJCOPY := $(CROSS)objcopy
+OBJDUMP := $(CROSS)objdump
 HOSTCC ?= gcc
 FUZZCC ?= clang
 PYTHON := /usr/bin/python3
@@ -264,16 +265,22 @@ $(B)/loader/%.o: %.S | $(B)/config.stamp
 $(B)/loader/boot/main.o: $(B)/include/bulkhead/version.h
 $(B)/loader/boot/$(ARCH)/core_image.o: $(CORE_IMAGE)
 
-# gnu-efi's crt0 for AArch64 is itself the PE header, so the file is a plain binary dump. Subsystem 10: EFI application.
+# Subsystem 10: EFI application.
 $(B)/bulkhead.so: $(LOADER_OBJS) $(LOADER_LIB_OBJS)
 	$(call say,LD,$@)
 	$(Q)$(LD) -shared -Bsymbolic -nostdlib -z text -z noexecstack --no-undefined --no-warn-rwx-segments \
-		--defsym=EFI_SUBSYSTEM=0xa -T $(DEPS)/gnu-efi/lib/elf_aarch64_efi.lds $(DEPS)/gnu-efi/lib/crt0-efi-aarch64.o \
+		--defsym=EFI_SUBSYSTEM=0xa --defsym=_entry=efi_main \
+		-T $(DEPS)/gnu-efi/lib/elf_aarch64_efi.lds $(DEPS)/gnu-efi/lib/crt0-efi-aarch64.o \
 		$^ $(DEPS)/gnu-efi/lib/libgnuefi.a -o $@
+
+# gnu-efi up to 3.0.15 has the PE header in its crt0, so the file is a plain dump; later ones leave it to objcopy.
+EFI_SECTIONS := $(addprefix -j ,.text .rodata .dynamic .data '.rela*' .dynsym .reloc)
 
 $(B)/bulkhead.efi: $(B)/bulkhead.so
 	$(call say,EFI,$@)
-	$(Q)$(OBJCOPY) -j .text -j .dynamic -j .data -j '.rela*' -j .dynsym -O binary $< $@
+	$(Q)if $(OBJDUMP) -h $(DEPS)/gnu-efi/lib/crt0-efi-aarch64.o | grep -q '\.text\.head'; then \
+		format='-O binary'; else format=--target=efi-app-aarch64; fi; \
+	$(OBJCOPY) $(EFI_SECTIONS) $$format $< $@
 
 # ---- Host: tools, unit tests, fuzzers --------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
 #define SCTLR_OFF 0x30c50830
 /* M, C, SA, I, WXN. */
 #define SCTLR_ON (SCTLR_OFF | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19)
+#define HCR_RW (1 << 31)
 /* Attr0 Normal write-back, Attr1 Device-nGnRE. */
 #define MAIR 0x04ff
 /* D19.2.142: 48-bit addresses, 4 KiB granule, walks write-back inner shareable; RES1 31 and 23. */
@@ -54,6 +55,10 @@ arm64_enter:
 	dsb	sy
 	ldr	x0, =SCTLR_OFF
 	msr	sctlr_el2, x0
+	isb
+	/* Firmware may run with E2H, under which TCR_EL2 and CPTR_EL2 have other formats. */
+	mov	x0, #HCR_RW
+	msr	hcr_el2, x0
 	isb
 
 	ldr	x0, =MAIR
