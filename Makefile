@@ -8,6 +8,8 @@
 
 ARCH ?= arm64
 COMPILER ?= gcc
+# Which configuration; `make release` names configs/release_defconfig.
+CONFIG ?= .config
 B := build/$(ARCH)-$(COMPILER)
 H := build/host
 DEPS := build/deps
@@ -46,7 +48,7 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 
 # Targets that build something need the configuration; make writes a missing .config with the rule below.
 ifneq ($(filter-out run test format clean help menuconfig defconfig,$(or $(MAKECMDGOALS),image)),)
--include .config
+-include $(CONFIG)
 endif
 
 # ---- What is built of what -------------------------------------------------------------------------------------------
@@ -130,11 +132,14 @@ test: ## all checks and tests: lint, unit, fuzz, size, system, bench-smoke
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
 
+release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-release
+	$(Q)$(MAKE) --no-print-directory CONFIG=configs/release_defconfig B=$(B)-release $(B)-release/bulkhead.efi
+
 unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) ## unit tests on this machine, with sanitizers
 
 fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
 
-system: image guests $(H)/bhmanifest ## boot the real image in QEMU (needs `make image`'s inputs)
+system: image release guests $(H)/bhmanifest ## boot the real image in QEMU (needs `make image`'s inputs)
 	$(Q)if [ -d tests/system ]; then BUILD=$(B) $(PYTHON) -m pytest -q tests/system $(PYTEST_ARGS); fi
 
 bench: image plugins $(B)/bench/initrd.gz $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
@@ -168,7 +173,7 @@ clean: ## remove what was built; what tools/setup fetched stays
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
+.PHONY: run test image release unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
 
 # ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
 
@@ -194,9 +199,9 @@ $(B)/tidy/host/%.ok: %.c $(H)/sanitized/%.o .clang-tidy
 	$(Q)tools/kconfig defconfig
 
 # The header keeps its date when nothing changed, so the stamp carries the date of the last look.
-$(B)/config.stamp $(H)/config.stamp: %/config.stamp: .config Kconfig
+$(B)/config.stamp $(H)/config.stamp: %/config.stamp: $(CONFIG) Kconfig
 	$(Q)mkdir -p $*
-	$(Q)tools/kconfig header $*/include/bulkhead/config.h
+	$(Q)tools/kconfig header $*/include/bulkhead/config.h $(CONFIG)
 	$(Q)touch $@
 
 $(B)/include/bulkhead/config.h: $(B)/config.stamp ;

@@ -19,7 +19,7 @@ static bool name_of(const char *bytes, size_t size, char *name, size_t name_size
 	uint8_t *copy = malloc(size);
 
 	memcpy(copy, bytes, size);
-	strcpy(name, "before");
+	memcpy(name, "before", sizeof("before"));
 	bool found = smbios_system_name(copy, size, name, name_size);
 	free(copy);
 	return found;
