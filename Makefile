@@ -125,12 +125,15 @@ run: ## build everything and start two Linux guests on Bulkhead in QEMU; Ctrl-C 
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)tools/run --build $(B)
 
-test: ## all checks and tests: lint, unit, fuzz, size, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, fuzz, size, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in lint unit fuzz size system bench-smoke; do \
+	$(Q)for stage in builds lint unit fuzz size system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
+
+builds: ## the image with gcc and with clang, both warning-free
+	$(Q)for compiler in gcc clang; do $(MAKE) --no-print-directory COMPILER=$$compiler image || exit 1; done
 
 release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-release
 	$(Q)$(MAKE) --no-print-directory CONFIG=configs/release_defconfig B=$(B)-release $(B)-release/bulkhead.efi
@@ -173,7 +176,7 @@ clean: ## remove what was built; what tools/setup fetched stays
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image release unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
+.PHONY: run test image builds release unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
 
 # ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
 

@@ -120,8 +120,10 @@ uint64_t pt_lookup(const struct page_table *table, uint64_t at, pa_t *to)
 {
 	const struct pt_format *f = table->format;
 	uint32_t level;
-	uint64_t entry = *walk(table, at, &level);
 
+	if (at >> f->shift[0] >= f->entries[0])
+		return 0;
+	uint64_t entry = *walk(table, at, &level);
 	if ((entry & f->valid) == 0)
 		return 0;
 	if (to != NULL) {
