@@ -14,11 +14,31 @@
 /* The C entry, on the boot core, on the firmware's tables. */
 void core_main(const struct boot_info *info) __attribute__((noreturn));
 
+/* True while the firmware's or our tables map the UART, so that a panic can be printed. */
+void log_start(const struct machine *machine);
+
+/* ---- records.c: each make_ takes what the planner counted, and panics when that was wrong ---- */
+
+/* The hand-off struct, for all that reads the plan; before anything else. */
+void records_use(const struct boot_info *info);
+
+/* Stacks and records of all cores. */
+void make_cpus(struct page_pool *pool);
+
+/* The hypervisor's own address space; what is left of @pool becomes its tables. */
+void make_own_space(struct page_pool *pool);
+
+/* Records, console rings and guest-physical spaces of all VMs. */
+void make_vms(void);
+
+/* The ledger, checked against the plan. */
+void make_ledger(void);
+
 /* Who owns which extent; written by the system manager only. */
 struct ledger *machine_ledger(void);
 
-/* True while the firmware's or our tables map the UART, so that a panic can be printed. */
-void log_start(const struct machine *machine);
+/* The stack of core @index grows down from here to its guard page. */
+va_t stack_top(uint32_t index);
 
 /* ---- core_manager.c and system_manager.c: where the cores spend their lives ---- */
 

@@ -18,6 +18,23 @@ static void take(struct cpu *cpu)
 	store_release(&cpu->mailbox.command, COMMAND_NONE);
 }
 
+enum bh_error vcpu_power_on(struct vm *vm, uint32_t vcpu, uint64_t entry, uint64_t context)
+{
+	uint32_t off = VCPU_POWER_OFF;
+
+	if (vcpu >= vm_plan(vm)->ncores)
+		return BH_NO_SUCH_CORE;
+	struct vcpu_shared *shared = &vm->shared.vcpu[vcpu];
+	if (!__atomic_compare_exchange_n(&shared->power, &off, VCPU_POWER_CLAIMED, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return BH_WRONG_STATE;
+	shared->entry = entry;
+	shared->context = context;
+	store_release(&shared->power, VCPU_POWER_PENDING);
+	arch_doorbell(vm_plan(vm)->core[vcpu]);
+	return BH_OK;
+}
+
 /* A vCPU that is off sleeps here until a sibling switches it on; false when a command came first. */
 static bool wait_for_power(struct cpu *cpu)
 {

@@ -9,23 +9,6 @@ void system_manager_wake(void)
 	arch_doorbell(machine_plan()->management_core);
 }
 
-enum bh_error vcpu_power_on(struct vm *vm, uint32_t vcpu, uint64_t entry, uint64_t context)
-{
-	uint32_t off = VCPU_POWER_OFF;
-
-	if (vcpu >= vm_plan(vm)->ncores)
-		return BH_NO_SUCH_CORE;
-	struct vcpu_shared *shared = &vm->shared.vcpu[vcpu];
-	if (!__atomic_compare_exchange_n(&shared->power, &off, VCPU_POWER_CLAIMED, false,
-					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return BH_WRONG_STATE;
-	shared->entry = entry;
-	shared->context = context;
-	store_release(&shared->power, VCPU_POWER_PENDING);
-	arch_doorbell(vm_plan(vm)->core[vcpu]);
-	return BH_OK;
-}
-
 void system_manager_service(void)
 {
 	const struct plan *plan = machine_plan();

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of cores, VMs and memory: made once from the frozen plan, from pages the planner counted. */
+#include "core.h"
+
+static const struct boot_info *boot;
+static struct ledger ledger;
+static struct cpu *cpus[CONFIG_MAX_CPUS];
+static struct vm *vms[CONFIG_MAX_VMS];
+static pa_t cpu_blocks;
+
+static_assert(sizeof(struct cpu) <= PAGE_SIZE, "a core's record is one page");
+static_assert(sizeof(struct vm) <= VM_RECORD_PAGES * PAGE_SIZE, "as the planner counted");
+
+const struct machine *machine_facts(void)
+{
+	return &boot->machine;
+}
+
+const struct plan *machine_plan(void)
+{
+	return &boot->plan;
+}
+
+struct ledger *machine_ledger(void)
+{
+	return &ledger;
+}
+
+struct cpu *cpu_record(uint32_t index)
+{
+	return cpus[index];
+}
+
+struct vm *vm_record(uint32_t index)
+{
+	return vms[index];
+}
+
+const struct plan_vm *vm_plan(const struct vm *vm)
+{
+	return &boot->plan.vm[vm->index];
+}
+
+va_t stack_top(uint32_t index)
+{
+	uint64_t block = (uint64_t)index * CORE_PAGES_PER_CPU;
+
+	return va(cpu_blocks.v + (block + CORE_PAGES_PER_CPU - 1) * PAGE_SIZE);
+}
+
+void records_use(const struct boot_info *info)
+{
+	boot = info;
+}
+
+/* A guard page, the stack, the record: the guard stays unmapped, so an overflow faults. */
+void make_cpus(struct page_pool *pool)
+{
+	const struct machine *machine = &boot->machine;
+
+	cpu_blocks = pool_take(pool, (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU);
+	BH_CHECK(cpu_blocks.v != 0);
+	for (uint32_t i = 0; i < machine->ncpus; i++) {
+		cpus[i] = pa_to_ptr(pa(stack_top(i).v));
+		cpus[i]->index = i;
+		cpus[i]->hwid = machine->cpu[i].hwid;
+	}
+}
+
+static void map_cpus(uint32_t count)
+{
+	uint64_t block = CORE_PAGES_PER_CPU * PAGE_SIZE;
+
+	for (uint32_t i = 0; i < count; i++) {
+		pa_t stack = pa(cpu_blocks.v + i * block + PAGE_SIZE);
+
+		own_map((struct extent){stack, block - PAGE_SIZE}, PT_DATA);
+	}
+}
+
+void make_own_space(struct page_pool *pool)
+{
+	const struct plan *plan = &boot->plan;
+	struct extent tables = {pool->next, pool->pages * PAGE_SIZE};
+
+	own_space_build(boot, pool);
+	own_map(tables, PT_DATA);
+	map_cpus(boot->machine.ncpus);
+	for (uint32_t i = 0; i < plan->nimages; i++)
+		own_map(plan->images[i], PT_RODATA);
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		own_map(plan->vm[i].hypervisor, PT_DATA);
+}
+
+/* Record, console ring and tables of one VM, all from its own extent. */
+static void make_vm(uint32_t index)
+{
+	const struct plan_vm *plan = &boot->plan.vm[index];
+	struct page_pool own = {plan->hypervisor.base, plan->hypervisor.size / PAGE_SIZE};
+	pa_t record = pool_take(&own, VM_RECORD_PAGES);
+	pa_t ring = pool_take(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
+
+	BH_CHECK(record.v != 0 && ring.v != 0);
+	vms[index] = pa_to_ptr(record);
+	vms[index]->tx = pa_to_ptr(ring);
+	vms[index]->index = index;
+	arch_vm_build(vms[index], &own);
+	for (uint32_t r = 0; r < plan->nregions; r++)
+		own_reserve((struct extent){plan->region[r].pa, plan->region[r].size});
+}
+
+void make_vms(void)
+{
+	for (uint32_t i = 0; i < boot->plan.nvms; i++)
+		make_vm(i);
+}
+
+static enum bh_error take_regions(uint32_t vm)
+{
+	const struct plan_vm *plan = &boot->plan.vm[vm];
+	enum bh_error error = BH_OK;
+
+	for (uint32_t r = 0; r < plan->nregions && error == BH_OK; r++) {
+		struct extent extent = {plan->region[r].pa, plan->region[r].size};
+
+		error = ledger_take(&ledger, extent, OWNER_VM, vm);
+	}
+	return error;
+}
+
+void make_ledger(void)
+{
+	const struct plan *plan = &boot->plan;
+	enum bh_error error;
+
+	ledger_init(&ledger, &boot->machine);
+	error = ledger_take(&ledger, plan->core, OWNER_HYPERVISOR, 0);
+	for (uint32_t i = 0; i < plan->nimages && error == BH_OK; i++)
+		error = ledger_take(&ledger, plan->images[i], OWNER_IMAGES, 0);
+	for (uint32_t i = 0; i < plan->nvms && error == BH_OK; i++)
+		error = take_regions(i);
+	if (error == BH_OK)
+		error = ledger_check(&ledger, plan);
+	if (error != BH_OK)
+		bh_panic("ledger: %s", bh_strerror(error));
+}
