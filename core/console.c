@@ -95,6 +95,7 @@ void console_reset(struct vm *vm)
 {
 	struct console *c = &vm->shared.console;
 
+	prompt_flush(vm);
 	console_mirror(vm);
 	flush_line(vm);
 	if (c->dropped != 0)

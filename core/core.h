@@ -83,7 +83,7 @@ bool console_input(struct vm *vm, uint8_t byte);
 /* Mirrors complete lines of every VM's console to the log, with its name. */
 void console_mirror(struct vm *vm);
 
-/* Forgets what is left in @vm's rings, and mirrors an unfinished line. */
+/* @vm has ended: its last output to the operator or the log, its input forgotten. */
 void console_reset(struct vm *vm);
 
 /* ---- prompt.c or no_prompt.c ---- */
@@ -93,6 +93,9 @@ bool prompt_poll(void);
 
 /* True while the operator looks at a console: log and mirrors wait. */
 bool prompt_attached(void);
+
+/* Shows what is left of @vm's output when the operator looks at its console. */
+void prompt_flush(struct vm *vm);
 
 /* Around lines of the log: takes the waiting prompt off the screen, and puts it back with what was typed. */
 void prompt_hide(void);

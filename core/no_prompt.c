@@ -12,6 +12,11 @@ bool prompt_attached(void)
 	return false;
 }
 
+void prompt_flush(struct vm *vm)
+{
+	(void)vm;
+}
+
 void prompt_hide(void)
 {
 }

@@ -239,6 +239,12 @@ static void detach(void)
 	system_manager_service();
 }
 
+void prompt_flush(struct vm *vm)
+{
+	while (attached == vm && show_console())
+		;
+}
+
 bool prompt_attached(void)
 {
 	return attached != NULL;
