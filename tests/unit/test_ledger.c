@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <bulkhead/mm.h>
+
+static struct ledger ledger;
+static struct machine machine;
+static struct plan plan;
+
+static struct extent mib(uint64_t base, uint64_t size)
+{
+	return (struct extent){pa(base * MIB), size * MIB};
+}
+
+/* RAM from 0 to 1000 MiB and from 2000 to 3000 MiB. */
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&machine, 0, sizeof(machine));
+	memset(&plan, 0, sizeof(plan));
+	machine.nmemory = 2;
+	machine.memory[0].extent = mib(0, 1000);
+	machine.memory[1].extent = mib(2000, 1000);
+	ledger_init(&ledger, &machine);
+	return 0;
+}
+
+static void take_ok(uint64_t base, uint64_t size, enum owner_kind kind, uint32_t vm)
+{
+	assert_int_equal(ledger_take(&ledger, mib(base, size), kind, vm), BH_OK);
+}
+
+static void expect(uint32_t index, uint64_t base, uint64_t size, enum owner_kind kind)
+{
+	const struct ledger_entry *e = &ledger.entry[index];
+
+	assert_int_equal(e->extent.base.v, base * MIB);
+	assert_int_equal(e->extent.size, size * MIB);
+	assert_int_equal(e->kind, kind);
+}
+
+static void all_is_free_and_dirty_at_first(void **state)
+{
+	(void)state;
+	assert_int_equal(ledger.count, 2);
+	expect(0, 0, 1000, OWNER_FREE);
+	expect(1, 2000, 1000, OWNER_FREE);
+	assert_int_equal(ledger.entry[0].state, MEMORY_DIRTY);
+	assert_int_equal(ledger.entry[1].state, MEMORY_DIRTY);
+}
+
+static void adjoining_ram_is_one_piece(void **state)
+{
+	(void)state;
+	machine.memory[1].extent = mib(1000, 1000);
+	ledger_init(&ledger, &machine);
+	assert_int_equal(ledger.count, 1);
+	take_ok(900, 200, OWNER_VM, 0);
+	expect(1, 900, 200, OWNER_VM);
+}
+
+static void take_in_the_middle(void **state)
+{
+	(void)state;
+	take_ok(100, 50, OWNER_VM, 3);
+	assert_int_equal(ledger.count, 4);
+	expect(0, 0, 100, OWNER_FREE);
+	expect(1, 100, 50, OWNER_VM);
+	expect(2, 150, 850, OWNER_FREE);
+	expect(3, 2000, 1000, OWNER_FREE);
+	assert_int_equal(ledger.entry[1].vm, 3);
+}
+
+static void take_at_the_begin(void **state)
+{
+	(void)state;
+	take_ok(2000, 1, OWNER_IMAGES, 0);
+	assert_int_equal(ledger.count, 3);
+	expect(1, 2000, 1, OWNER_IMAGES);
+	expect(2, 2001, 999, OWNER_FREE);
+}
+
+static void take_at_the_end(void **state)
+{
+	(void)state;
+	take_ok(990, 10, OWNER_HYPERVISOR, 0);
+	assert_int_equal(ledger.count, 3);
+	expect(0, 0, 990, OWNER_FREE);
+	expect(1, 990, 10, OWNER_HYPERVISOR);
+}
+
+static void take_a_whole_piece(void **state)
+{
+	(void)state;
+	take_ok(0, 1000, OWNER_VM, 1);
+	assert_int_equal(ledger.count, 2);
+	expect(0, 0, 1000, OWNER_VM);
+}
+
+static void neighbours(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 0);
+	take_ok(200, 100, OWNER_VM, 1);
+	take_ok(0, 100, OWNER_VM, 2);
+	assert_int_equal(ledger.count, 5);
+	expect(2, 200, 100, OWNER_VM);
+	expect(3, 300, 700, OWNER_FREE);
+}
+
+static void refuse(uint64_t base, uint64_t size)
+{
+	static struct ledger before;
+
+	memcpy(&before, &ledger, sizeof(before));
+	assert_int_equal(ledger_take(&ledger, mib(base, size), OWNER_VM, 9), BH_OVERLAP);
+	assert_memory_equal(&before, &ledger, sizeof(before));
+}
+
+static void overlap_is_refused(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 0);
+	refuse(100, 100);
+	refuse(150, 10);
+	refuse(199, 1);
+	refuse(50, 51);
+	refuse(199, 50);
+	refuse(0, 1000);
+}
+
+static void memory_that_is_none_is_refused(void **state)
+{
+	(void)state;
+	refuse(1500, 1);
+	refuse(3000, 1);
+	refuse(999, 2);
+	refuse(1999, 2);
+	refuse(10, 0);
+}
+
+static void sizes_that_wrap_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(ledger_take(&ledger, (struct extent){pa(MIB), UINT64_MAX}, OWNER_VM, 0),
+			 BH_OVERLAP);
+	assert_int_equal(ledger_take(&ledger, (struct extent){pa(UINT64_MAX - 1), 4}, OWNER_VM, 0),
+			 BH_OVERLAP);
+}
+
+static void full_ledger_is_told(void **state)
+{
+	enum bh_error error = BH_OK;
+	uint64_t at = 0;
+
+	(void)state;
+	for (; error == BH_OK; at += 2)
+		error = ledger_take(&ledger, (struct extent){pa((at + 1) * PAGE_SIZE), PAGE_SIZE},
+				    OWNER_VM, 0);
+	assert_int_equal(error, BH_TOO_MANY);
+	assert_true(ledger.count <= LEDGER_MAX && ledger.count + 2 > LEDGER_MAX);
+	for (uint32_t i = 1; i < ledger.count; i++)
+		assert_true(extent_end(ledger.entry[i - 1].extent) <=
+			    ledger.entry[i].extent.base.v);
+}
+
+static void largest_plan_fits(void **state)
+{
+	uint32_t owners = 1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM);
+
+	(void)state;
+	machine.nmemory = MACHINE_MAX_MEMORY;
+	for (uint32_t i = 0; i < machine.nmemory; i++)
+		machine.memory[i].extent = mib(i * 100, 99);
+	ledger_init(&ledger, &machine);
+	for (uint32_t i = 0; i < owners; i++)
+		take_ok((i % machine.nmemory) * 100 + 1 + i / machine.nmemory * 2, 1, OWNER_VM, 0);
+	assert_true(ledger.count <= LEDGER_MAX);
+}
+
+static void find_knows_both_ends(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 7);
+	assert_ptr_equal(ledger_find(&ledger, pa(100 * MIB)), &ledger.entry[1]);
+	assert_ptr_equal(ledger_find(&ledger, pa(200 * MIB - 1)), &ledger.entry[1]);
+	assert_ptr_equal(ledger_find(&ledger, pa(200 * MIB)), &ledger.entry[2]);
+	assert_ptr_equal(ledger_find(&ledger, pa(0)), &ledger.entry[0]);
+	assert_null(ledger_find(&ledger, pa(1000 * MIB)));
+	assert_null(ledger_find(&ledger, pa(3000 * MIB)));
+	assert_null(ledger_find(&ledger, pa(UINT64_MAX)));
+}
+
+static void mark_reaches_all_of_one_vm(void **state)
+{
+	(void)state;
+	take_ok(0, 10, OWNER_VM, 1);
+	take_ok(20, 10, OWNER_VM, 2);
+	take_ok(2500, 10, OWNER_VM, 1);
+	take_ok(40, 10, OWNER_IMAGES, 1);
+	ledger_mark(&ledger, 1, MEMORY_IN_USE);
+	assert_int_equal(ledger_find(&ledger, pa(0))->state, MEMORY_IN_USE);
+	assert_int_equal(ledger_find(&ledger, pa(2500 * MIB))->state, MEMORY_IN_USE);
+	assert_int_equal(ledger_find(&ledger, pa(20 * MIB))->state, MEMORY_DIRTY);
+	assert_int_equal(ledger_find(&ledger, pa(40 * MIB))->state, MEMORY_DIRTY);
+	assert_int_equal(ledger_find(&ledger, pa(10 * MIB))->state, MEMORY_DIRTY);
+}
+
+/* ---- The check ---- */
+
+static void add_region(uint32_t vm, uint64_t base, uint64_t size)
+{
+	struct plan_vm *p = &plan.vm[vm];
+
+	p->region[p->nregions++] = (struct plan_region){.pa = pa(base * MIB), .size = size * MIB};
+	take_ok(base, size, OWNER_VM, vm);
+}
+
+/* Entries: core 0, free 1, images 2 and 3, free 4, VM 1's 5 and 6, free 7. */
+static int set_up_plan(void **state)
+{
+	set_up(state);
+	plan.core = mib(0, 4);
+	plan.nimages = 2;
+	plan.images[0] = mib(6, 2);
+	plan.images[1] = mib(8, 2);
+	plan.nvms = 2;
+	take_ok(0, 4, OWNER_HYPERVISOR, 0);
+	take_ok(6, 2, OWNER_IMAGES, 0);
+	take_ok(8, 2, OWNER_IMAGES, 0);
+	add_region(0, 100, 50);
+	add_region(1, 150, 50);
+	add_region(1, 2000, 500);
+	return 0;
+}
+
+static void good_ledger_passes(void **state)
+{
+	(void)state;
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+	ledger_mark(&ledger, 1, MEMORY_IN_USE);
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+}
+
+static void expect_bad(void)
+{
+	assert_int_equal(ledger_check(&ledger, &plan), BH_BAD_PLAN);
+}
+
+/* Every owned entry: what belongs to somebody is changed in each of its fields. */
+static void every_changed_owner_is_found(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < ledger.count; i++) {
+		struct ledger_entry *e = &ledger.entry[i];
+		struct ledger_entry before = *e;
+
+		e->kind = before.kind == OWNER_FREE ? OWNER_VM : OWNER_FREE;
+		expect_bad();
+		*e = before;
+		if (before.kind == OWNER_FREE)
+			continue;
+		e->kind = before.kind == OWNER_VM ? OWNER_HYPERVISOR : OWNER_VM;
+		expect_bad();
+		*e = before;
+		e->vm ^= 1;
+		expect_bad();
+		*e = before;
+		assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+	}
+}
+
+static void every_changed_size_is_found(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < ledger.count; i++) {
+		struct ledger_entry *e = &ledger.entry[i];
+		struct ledger_entry before = *e;
+
+		if (before.kind == OWNER_FREE)
+			continue;
+		e->extent.size -= PAGE_SIZE;
+		expect_bad();
+		*e = before;
+		e->extent.size += PAGE_SIZE;
+		expect_bad();
+		*e = before;
+		e->extent.base.v += PAGE_SIZE;
+		expect_bad();
+		*e = before;
+	}
+}
+
+static void overlapping_entries_are_found(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i + 1 < ledger.count; i++) {
+		uint64_t size = ledger.entry[i].extent.size;
+
+		ledger.entry[i].extent.size =
+			ledger.entry[i + 1].extent.base.v - ledger.entry[i].extent.base.v + 1;
+		expect_bad();
+		ledger.entry[i].extent.size = size;
+	}
+}
+
+static void entries_out_of_order_are_found(void **state)
+{
+	struct ledger_entry first = ledger.entry[0];
+
+	(void)state;
+	ledger.entry[0] = ledger.entry[1];
+	ledger.entry[1] = first;
+	expect_bad();
+}
+
+static void owner_without_a_plan_is_found(void **state)
+{
+	(void)state;
+	take_ok(500, 2, OWNER_VM, 0);
+	expect_bad();
+}
+
+static void plan_without_an_owner_is_found(void **state)
+{
+	(void)state;
+	plan.vm[0].region[1] = (struct plan_region){.pa = pa(600 * MIB), .size = 2 * MIB};
+	plan.vm[0].nregions = 2;
+	expect_bad();
+	plan.vm[0].nregions = 1;
+	plan.nimages = 3;
+	plan.images[2] = mib(700, 2);
+	expect_bad();
+	plan.nimages = 2;
+	plan.core.size += PAGE_SIZE;
+	expect_bad();
+}
+
+static void missing_entry_is_found(void **state)
+{
+	(void)state;
+	ledger.count--;
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK); /* free memory at the end */
+	ledger.count--;
+	expect_bad();
+}
+
+#define FRESH(test) cmocka_unit_test_setup(test, set_up)
+#define PLANNED(test) cmocka_unit_test_setup(test, set_up_plan)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FRESH(all_is_free_and_dirty_at_first),
+		FRESH(adjoining_ram_is_one_piece),
+		FRESH(take_in_the_middle),
+		FRESH(take_at_the_begin),
+		FRESH(take_at_the_end),
+		FRESH(take_a_whole_piece),
+		FRESH(neighbours),
+		FRESH(overlap_is_refused),
+		FRESH(memory_that_is_none_is_refused),
+		FRESH(sizes_that_wrap_are_refused),
+		FRESH(full_ledger_is_told),
+		FRESH(largest_plan_fits),
+		FRESH(find_knows_both_ends),
+		FRESH(mark_reaches_all_of_one_vm),
+		PLANNED(good_ledger_passes),
+		PLANNED(every_changed_owner_is_found),
+		PLANNED(every_changed_size_is_found),
+		PLANNED(overlapping_entries_are_found),
+		PLANNED(entries_out_of_order_are_found),
+		PLANNED(owner_without_a_plan_is_found),
+		PLANNED(plan_without_an_owner_is_found),
+		PLANNED(missing_entry_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
