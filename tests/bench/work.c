@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work for a Linux guest, bracketed by marker instructions that the emulator's plugin sees and no hypervisor does.
+ * Between two markers it prints nothing.
+ *
+ *	work mark N          marker N
+ *	work run WORD...     what the words say, one after the other:
+ *		NAME:UNITS        workload NAME between markers 1 and 2
+ *		pause:MS          sleeps MS milliseconds, without markers
+ *		off               switches the machine off
+ *		stay              sleeps for ever
+ *
+ * A unit is: busy: 1000 turns of an empty loop; spin: the same on all processors; timer: one tick of a 1 kHz timer;
+ * fork: a fork, exec and wait of "busybox true"; idle: a millisecond asleep; ping: a byte from processor 0 to 1 and back;
+ * wake: a byte to a sleeper on processor 1, from processor 0, once in a millisecond.
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUSYBOX "/bin/busybox"
+#define NS_PER_MS 1000000L
+
+enum { MARK_SHELL, MARK_BEGIN, MARK_END };
+
+/* A HINT nobody has allocated: a NOP on every processor, and seen by the plugin. */
+static void mark(unsigned int n)
+{
+	switch (n) {
+	case MARK_SHELL:
+		__asm__ volatile("hint #0x70" ::: "memory");
+		break;
+	case MARK_BEGIN:
+		__asm__ volatile("hint #0x71" ::: "memory");
+		break;
+	case MARK_END:
+		__asm__ volatile("hint #0x72" ::: "memory");
+		break;
+	default:
+		__asm__ volatile("hint #0x73" ::: "memory");
+		break;
+	}
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void sleep_ms(unsigned long ms)
+{
+	struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * NS_PER_MS};
+
+	while (nanosleep(&left, &left) != 0)
+		;
+}
+
+static void busy(unsigned long units)
+{
+	unsigned long turns = units * 1000;
+
+	__asm__ volatile("1:	subs	%0, %0, #1\n"
+			 "	b.ne	1b"
+			 : "+r"(turns)
+			 :
+			 : "cc");
+}
+
+static void pin(int processor)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)processor, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		die("sched_setaffinity");
+}
+
+static void wait_for(pid_t child)
+{
+	int status;
+
+	if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+		die("child");
+}
+
+static void spin(unsigned long units)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	pid_t child[64];
+
+	for (int i = 0; i < processors && i < 64; i++) {
+		child[i] = fork();
+		if (child[i] == 0) {
+			pin(i);
+			busy(units);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < processors && i < 64; i++)
+		wait_for(child[i]);
+}
+
+/*
+ * The kernel's own tick comes at multiples of its period. A timer halfway between costs the same in every run; one that
+ * now and then shares an interrupt with the tick does not.
+ */
+static void timer(unsigned long units)
+{
+	const long grid =
+		20 * NS_PER_MS; /* a multiple of the tick's period at 100, 250 and 1000 Hz */
+	struct itimerspec rate = {.it_interval = {0, NS_PER_MS}};
+	struct timespec *first = &rate.it_value;
+	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	uint64_t ticks;
+
+	clock_gettime(CLOCK_MONOTONIC, first);
+	first->tv_nsec = (first->tv_nsec / grid + 2) * grid + NS_PER_MS / 2;
+	first->tv_sec += first->tv_nsec / 1000000000L;
+	first->tv_nsec %= 1000000000L;
+	if (fd < 0 || timerfd_settime(fd, TFD_TIMER_ABSTIME, &rate, NULL) != 0)
+		die("timerfd");
+	for (unsigned long done = 0; done < units; done += ticks)
+		if (read(fd, &ticks, sizeof(ticks)) != sizeof(ticks))
+			die("timerfd");
+	close(fd);
+}
+
+static void fork_exec(unsigned long units)
+{
+	while (units-- != 0) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			execl(BUSYBOX, "true", (char *)NULL);
+			_exit(127);
+		}
+		wait_for(child);
+	}
+}
+
+/* What comes on @from goes out on @to. */
+static bool echo(int from, int to)
+{
+	char byte;
+
+	return read(from, &byte, 1) == 1 && write(to, &byte, 1) == 1;
+}
+
+static void ping(unsigned long units)
+{
+	int there[2], back[2];
+
+	if (pipe(there) != 0 || pipe(back) != 0)
+		die("pipe");
+	pid_t child = fork();
+
+	if (child == 0) {
+		pin(1);
+		close(there[1]);
+		while (echo(there[0], back[1]))
+			;
+		_exit(0);
+	}
+	pin(0);
+	close(there[0]);
+	if (write(there[1], "", 1) != 1)
+		die("pipe");
+	while (units-- > 1)
+		if (!echo(back[0], there[1]))
+			die("pipe");
+	close(there[1]);
+	wait_for(child);
+	close(back[0]);
+	close(back[1]);
+}
+
+/* A sleeper on processor 1, woken from processor 0: interrupts go one way only. */
+static void wake(unsigned long units)
+{
+	int to[2];
+	char byte;
+
+	if (pipe(to) != 0)
+		die("pipe");
+	pid_t child = fork();
+
+	if (child == 0) {
+		pin(1);
+		close(to[1]);
+		while (read(to[0], &byte, 1) == 1)
+			;
+		_exit(0);
+	}
+	pin(0);
+	close(to[0]);
+	while (units-- != 0) {
+		sleep_ms(1);
+		if (write(to[1], "", 1) != 1)
+			die("pipe");
+	}
+	close(to[1]);
+	wait_for(child);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(unsigned long units);
+} workloads[] = {
+	{"busy", busy},	    {"spin", spin}, {"timer", timer}, {"fork", fork_exec},
+	{"idle", sleep_ms}, {"ping", ping}, {"wake", wake},
+};
+
+static void run(const char *word)
+{
+	const char *colon = strchr(word, ':');
+	size_t length = colon != NULL ? (size_t)(colon - word) : strlen(word);
+	unsigned long units = colon != NULL ? strtoul(colon + 1, NULL, 0) : 0;
+
+	if (strcmp(word, "off") == 0) {
+		sync();
+		reboot(RB_POWER_OFF);
+	} else if (strcmp(word, "stay") == 0) {
+		for (;;)
+			pause();
+	} else if (strncmp(word, "pause", length) == 0) {
+		sleep_ms(units);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		if (strlen(workloads[i].name) != length ||
+		    strncmp(word, workloads[i].name, length) != 0)
+			continue;
+		mark(MARK_BEGIN);
+		workloads[i].run(units);
+		mark(MARK_END);
+		return;
+	}
+	fprintf(stderr, "work: '%s' is not a workload\n", word);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "mark") == 0)
+		mark((unsigned int)strtoul(argv[2], NULL, 0));
+	for (int i = 2; i < argc && strcmp(argv[1], "run") == 0; i++)
+		run(argv[i]);
+	return 0;
+}

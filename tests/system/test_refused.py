@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Bad input and bad machines: one sentence on the firmware's console, nothing started, back to the firmware; and
+bhmanifest, which runs the same code, says the same sentence beforehand.
+"""
+import hashlib
+import os
+import re
+import struct
+import subprocess
+
+import pytest
+
+from machine import BUILD, FILES, ROOT, Machine, Scenario, compile_manifest, friendly, manifest, node
+
+BHMANIFEST = os.path.join(ROOT, "build/host/bhmanifest")
+GOOD = friendly(1, "do=hello")
+SOME = {"one": GOOD}
+
+
+def blob(source, name):
+    """@source as the bytes dtc makes of it."""
+    path = os.path.join(BUILD, "system", f"{name}.dtb")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    compile_manifest(source, path)
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def changed(**properties):
+    vm = {**GOOD, **{name.replace("_", "-"): v for name, v in properties.items()}}
+    return manifest({"one": {name: v for name, v in vm.items() if v is not None}})
+
+
+def twice(name):
+    """Two nodes of one name: dtc would merge them, so one is renamed in the blob."""
+    return blob(manifest({name: GOOD, "x" * len(name): friendly(2, "do=hello")}), "twice").replace(
+        b"x" * len(name), name.encode())
+
+
+def endless():
+    """A tree whose nodes never end: its structure block is all BEGIN_NODE."""
+    data = bytearray(blob(manifest(SOME), "endless"))
+    start, size = struct.unpack_from(">I", data, 8)[0], struct.unpack_from(">I", data, 36)[0]
+    for at in range(start, start + size - 8, 8):
+        data[at:at + 8] = b"\0\0\0\1a\0\0\0"
+    return bytes(data)
+
+
+def huge():
+    """A tree of more than the 64 KiB that a manifest may have."""
+    return manifest({"one": {**GOOD, "bootargs": ["x" * 1000] * 70}})
+
+
+def file_of(content):
+    path = os.path.join(BUILD, "system", "files", hashlib.sha256(content).hexdigest()[:16])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(content)
+    return path
+
+
+def image(text_offset, image_size, flags=0, length=4096, magic=b"ARM\x64"):
+    header = struct.pack("<IIQQQQQQ4sI", 0x14000000, 0, text_offset, image_size, flags, 0, 0, 0, magic, 0)
+    return header + bytes(length - len(header))
+
+
+def with_kernel(content):
+    return changed(kernel="test.img"), {"test.img": file_of(content)}
+
+
+# What is wrong -> (manifest, its files, what the sentence must say). The rest of the sentence is for people.
+CASES = {
+    "truncated": (blob(manifest(SOME), "truncated")[:-40], {}, r"manifest: .*"),
+    "corrupt": (b"\xd0\x0d\xfe\xed" + b"\xff" * 500, {}, r"manifest: .*"),
+    "not-a-tree": (b"# just text\n" * 20, {}, r"manifest: .*"),
+    "empty": (b"", {}, r"manifest: .*"),
+    "huge": (huge(), {}, r"manifest: .*65536.*"),
+    "endless": (endless(), {}, r"manifest: .*"),
+    "unknown-property": (changed(colour="blue"), {}, r"/vms/one: colour: this property is not known; known are .*"),
+    "unknown-node": (manifest({"one": {**GOOD, "disk": {"size": 1}}}), {}, r"/vms/one/disk: .*not known.*"),
+    "unknown-host-option": (manifest(SOME, speed=3), {}, r"/host: speed: this property is not known.*"),
+    "not-a-manifest": ("/dts-v1/;\n" + node("/", {"compatible": "linux,dummy-virt", "vms": SOME}, 0), {},
+                       r"/: compatible: 'linux,dummy-virt'; 'bulkhead,manifest-v1' is allowed"),
+    "no-vms": (manifest({}), {}, r"/vms: no VM stands here; 1 to 16 are allowed"),
+    "too-many-vms": (manifest({f"vm{i}": friendly(i + 1, "do=hello") for i in range(17)}), {},
+                     r"/vms/vm16: this is VM number 17; this build allows 16 VMs"),
+    "two-vms-of-one-name": (twice("web"), {}, r"/vms/web: two VMs have this name; .*"),
+    "bad-name": (manifest({"Web_1": GOOD}), {}, r"/vms/Web_1: not a name for a VM; .*"),
+    "core-taken": (manifest({"one": GOOD, "two": GOOD}), {}, r"/vms/two: cores: core 1 belongs to /vms/one; .*"),
+    "core-twice-in-one": (changed(cores=[1, 1]), {}, r"/vms/one: cores: core 1 .*"),
+    "management-core-taken": (changed(cores=0), {}, r"/vms/one: cores: core 0 .*"),
+    "no-such-core": (changed(cores=4), {}, r"/vms/one: cores: core 4 does not exist; this machine has cores 0 to 3"),
+    "core-beyond-this-build": (changed(cores=4000000000), {}, r"/vms/one: cores: core 4000000000 does not exist; .*"),
+    "too-few-cores": (changed(cores=None, core_count=4), {}, r"/vms/one: core-count: 4 cores; this machine has 3 .*"),
+    "no-such-management-core": (manifest(SOME, management_core=9), {}, r"/host: management-core: core 9 does not .*"),
+    "too-much-memory": (changed(memory="8G"), {}, r"/vms/one: memory: 8192 MiB; \d+ MiB are left, .*"),
+    "memory-of-all-vms": (manifest({"one": friendly(1, "", memory="300M"), "two": friendly(2, "", memory="300M")}), {},
+                          r"/vms/two: memory: 300 MiB; \d+ MiB are left, .*"),
+    "overflowing-memory": (changed(memory="18446744073709551615G"), {}, r"/vms/one: memory: .*"),
+    "odd-memory": (changed(memory="5M"), {}, r"/vms/one: memory: 5242880 bytes; a multiple of 2M is allowed"),
+    "no-memory": (changed(memory=None), {}, r"/vms/one: memory: this property is missing; it is required"),
+    "no-cores": (changed(cores=None), {}, r"/vms/one: cores: this property is missing; .*"),
+    "image-missing": (changed(kernel="nowhere.img"), {}, r"/vms/one: kernel: 'nowhere.img' is missing or .*"),
+    "initrd-missing": (changed(initrd="nowhere.gz"), {}, r"/vms/one: initrd: 'nowhere.gz' is missing or .*"),
+    "path-as-file-name": (changed(kernel="../secret"), {}, r"/vms/one: kernel: '../secret' is not a file name; .*"),
+    "image-empty": (*with_kernel(b""), r"/vms/one: kernel: 'test.img' is empty"),
+    "image-not-a-kernel": (*with_kernel(b"\x7fELF" + bytes(5000)), r"/vms/one: kernel: 'test.img' is not an arm64 .*"),
+    "image-big-endian": (*with_kernel(image(0, 8192, flags=1)), r"/vms/one: kernel: 'test.img' .*"),
+    "image-oversized": (*with_kernel(image(0, 1 << 30)), r"/vms/one: memory: 4 MiB; the kernel \('test.img', .*"),
+    "image-overflowing": (*with_kernel(image(0, (1 << 64) - 1)), r"/vms/one: memory: 4 MiB; the kernel .*"),
+    "image-offset-odd": (*with_kernel(image(0x123, 8192)), r"/vms/one: kernel: 'test.img' wants to stand at .*"),
+    "image-offset-far": (*with_kernel(image(1 << 63, 8192)), r"/vms/one: memory: 4 MiB; the kernel .*"),
+    "initrd-oversized": (changed(initrd="big.gz"), {"big.gz": file_of(bytes(5 << 20))},
+                         r"/vms/one: memory: 4 MiB; the kernel .* and the initrd \(5120 KiB\) do not fit"),
+    "bootargs-too-long": (changed(bootargs="x" * 1024), {}, r"/vms/one: bootargs: 1024 characters; at most 1023 .*"),
+    "device": (changed(devices="0000:01:00.0"), {}, r"/vms/one: devices: '0000:01:00.0' cannot be given to a VM; .*"),
+    "console-interrupt": (manifest(SOME, console_interrupt=5), {}, r"/host: console-interrupt: 5; 32 to 1019 are .*"),
+    "restart-limit": (changed(restart_limit=[5000, 1]), {}, r"/vms/one: restart-limit: 5000 restarts .*"),
+    "stop-method": (manifest(SOME, stop_method="gently"), {}, r"/host: stop-method: 'gently'; 'auto' or 'sgi' are .*"),
+}
+
+
+# To bhmanifest what is no compiled tree is a source.
+NO_BLOB = {"not-a-tree", "empty"}
+
+
+def refused(machine, sentence):
+    """The sentence, and then the firmware goes on with the next thing it can boot."""
+    match = machine.wait(rf"^bulkhead: ({sentence})\n")
+    machine.wait(r"BdsDxe: loading Boot\d+ ", match.end())
+    assert "start 1/7" not in machine.text and "cores up" not in machine.text
+    return match.group(1)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """The device tree of the machine on which the loader refuses."""
+    path = str(tmp_path_factory.mktemp("machine") / "virt.dtb")
+    subprocess.run(["qemu-system-aarch64", "-M", f"virt,virtualization=on,gic-version=3,iommu=smmuv3,dumpdtb={path}",
+                    "-cpu", "max", "-smp", "4", "-m", "512M", "-display", "none"], check=True, capture_output=True)
+    return path
+
+
+def lint(scenario, tree):
+    """What bhmanifest says of the same manifest, images and machine."""
+    images = scenario.path("images")
+    os.makedirs(images)
+    for name, path in scenario.files.items():
+        os.symlink(path, os.path.join(images, name))
+    result = subprocess.run([BHMANIFEST, "lint", scenario.manifest, "--machine", tree, "--images", images],
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == 1, f"bhmanifest lint finds nothing wrong: {result.stdout}"
+    prefix = f"bhmanifest: {scenario.manifest}: "
+    assert prefix in result.stderr
+    return result.stderr.split(prefix)[1].rstrip("\n")
+
+
+def without_sizes(sentence):
+    """How much memory is left depends on the firmware, which bhmanifest does not have."""
+    return re.sub(r"\d+ MiB (are left|in the largest)", r"N MiB \1", sentence)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(boot, tree, case):
+    source, files, sentence = CASES[case]
+    machine = boot(source, files)
+    said = refused(machine, sentence)
+    if case in NO_BLOB:
+        assert "dtc cannot compile it" in lint(machine.scenario, tree)
+        return
+    assert without_sizes(lint(machine.scenario, tree)) == without_sizes(said)
+
+
+def test_no_manifest(boot):
+    refused(boot(None), r"file \\bulkhead\\manifest.dtb is not on the volume, nor is there an initrd blob")
+
+
+def test_blob_is_no_archive(boot):
+    machine = boot(None, blob=file_of(b"garbage" * 1000))
+    refused(machine, r"the initrd blob is not a cpio archive \(newc\) at offset 0 of 7000")
+
+
+def test_blob_is_cut_off(boot, request):
+    scenario = Scenario(request.node.name, manifest(SOME))
+    with open(scenario.blob(), "r+b") as f:
+        f.truncate(5000)
+    refused(boot(None, blob=scenario.path("blob.cpio")), r"the initrd blob is not a cpio archive .*")
+
+
+def test_blob_without_manifest(boot):
+    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"friendly.img\n", capture_output=True,
+                             cwd=os.path.dirname(FILES["friendly.img"]), check=True).stdout
+    refused(boot(None, blob=file_of(archive)), r"file manifest.dtb is not in the initrd blob")
+
+
+# ---- machines ---------------------------------------------------------------------------------------------------
+
+def test_host_not_at_el2(boot):
+    refused(boot(manifest(SOME), el2=False), r"firmware runs at EL1; a hypervisor needs EL2 .*")
+
+
+@pytest.mark.parametrize("acpi", [True, False], ids=["acpi", "fdt"])
+def test_host_has_gic_v2(boot, acpi):
+    refused(boot(manifest(SOME), gic=2, acpi=acpi), r"the interrupt controller is a GICv2; GICv3 or later is needed")
+
+
+def test_host_has_too_little_memory(boot):
+    """Enough for the firmware, not for the VM."""
+    machine = boot(manifest({"one": friendly(1, "do=hello", memory="120M")}), memory="128M")
+    refused(machine, r"/vms/one: memory: 120 MiB; \d+ MiB are left, .*")
+
+
+def test_host_with_one_core(boot):
+    refused(boot(manifest(SOME), smp=1), r"/vms/one: cores: core 1 does not exist; .*")
