@@ -88,7 +88,10 @@ void console_reset(struct vm *vm);
 
 /* ---- prompt.c or no_prompt.c ---- */
 
-/* Handles waiting input and, while attached to a console, its output. True when there was something. */
+/*
+ * Handles waiting input and, while attached to a console, its output. True when
+ * there was something, and whenever it may have waited.
+ */
 bool prompt_poll(void);
 
 /* True while the operator looks at a console: log and mirrors wait. */

@@ -39,9 +39,14 @@ static void power_off_when_idle(void)
 	arch_power_off();
 }
 
-static void take_events(void)
+/*
+ * True when there was an event: what it led to may have waited, and so have used
+ * up the doorbell of the next one. Only a round that found none may sleep.
+ */
+static bool take_events(void)
 {
 	const struct machine *machine = machine_facts();
+	bool found = false;
 
 	for (uint32_t i = 0; i < machine->ncpus; i++) {
 		struct mailbox *box = &cpu_record(i)->mailbox;
@@ -49,10 +54,12 @@ static void take_events(void)
 
 		if (event == EVENT_NONE)
 			continue;
+		found = true;
 		vm_event(vm_record(box->vm), box);
 		if (event == EVENT_OFF)
 			power_off_when_idle();
 	}
+	return found;
 }
 
 static bool all_cores_idle(const struct plan *plan)
@@ -100,9 +107,11 @@ void system_manager(struct cpu *cpu)
 	wait_for_cores(plan);
 	start_all(plan);
 	for (;;) {
-		take_events();
+		bool worked = take_events();
+
 		system_manager_service();
-		if (!prompt_poll())
+		worked |= prompt_poll();
+		if (!worked)
 			arch_wait(0);
 	}
 }
