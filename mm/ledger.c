@@ -7,10 +7,12 @@
 void ledger_init(struct ledger *ledger, const struct machine *machine)
 {
 	ledger->count = 0;
+	ledger->total = 0;
 	for (uint32_t i = 0; i < machine->nmemory; i++) {
 		struct extent extent = machine->memory[i].extent;
 		struct ledger_entry *last = &ledger->entry[ledger->count];
 
+		ledger->total += extent.size;
 		if (ledger->count != 0 && extent_end(last[-1].extent) == extent.base.v) {
 			last[-1].extent.size += extent.size;
 			continue;
@@ -109,6 +111,7 @@ enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
 {
 	uint32_t taken = 0;
 	uint32_t planned = 1 + plan->nimages;
+	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < ledger->count; i++) {
 		const struct ledger_entry *e = &ledger->entry[i];
@@ -116,8 +119,11 @@ enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
 		if (i > 0 && extent_end(e[-1].extent) > e->extent.base.v)
 			return BH_BAD_PLAN;
 		taken += e->kind != OWNER_FREE;
+		total += e->extent.size;
 	}
 	for (uint32_t v = 0; v < plan->nvms; v++)
 		planned += plan->vm[v].nregions;
-	return taken == planned && owners_match(ledger, plan) ? BH_OK : BH_BAD_PLAN;
+	return total == ledger->total && taken == planned && owners_match(ledger, plan)
+		       ? BH_OK
+		       : BH_BAD_PLAN;
 }

@@ -45,7 +45,7 @@ static void make_machine(struct machine *machine, uint32_t ncpus, uint64_t ram)
 	for (uint32_t i = 0; i < ncpus; i++)
 		machine->cpu[i] = (struct machine_cpu){
 			.hwid = 0x100 + i,
-			.gicr = pa(HOST_DEVICES_BASE + MIB + i * 128 * KIB),
+			.gicr = pa(HOST_DEVICES_BASE + MIB + i * (128 * KIB)),
 			.core_id = i,
 		};
 	machine->nmemory = 1;

@@ -65,8 +65,8 @@ struct page_table {
  * Maps [@at, @at + @size) to [@to, ...) with the largest leaves that fit; all
  * multiples of PAGE_SIZE. Only ever writes over entries that are not valid, so
  * no break-before-make is needed (Arm ARM D8.16.1); every store leaves a valid
- * tree. BH_OVERLAP when a page is mapped already, BH_NO_MEMORY when the pool is
- * empty, BH_BAD_VALUE when the format cannot express the range or attribute;
+ * tree. BH_OVERLAP when a page is mapped already, or when smaller pages were once
+ * mapped where a larger one would go (tables stay), BH_NO_MEMORY when the pool is empty, BH_BAD_VALUE when the format cannot express the range or attribute;
  * then what was mapped so far stays. The caller does what its TLB needs.
  */
 enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint64_t size,
@@ -84,7 +84,8 @@ uint64_t pt_lookup(const struct page_table *table, uint64_t at, pa_t *to);
 
 /*
  * Makes every root entry that points somewhere valid (@on) or invalid, keeping
- * its address: in constant time the whole space is there or gone.
+ * its address: in constant time the whole space is there or gone. Nothing may be
+ * mapped or unmapped while it is off.
  */
 void pt_switch(const struct page_table *table, bool on);
 
@@ -113,6 +114,7 @@ struct ledger_entry {
 struct ledger {
 	uint32_t count;
 	uint32_t reserved;
+	uint64_t total; /* bytes of RAM, as the machine has them */
 	struct ledger_entry entry[LEDGER_MAX]; /* sorted, no overlaps, no gaps but the machine's */
 };
 
@@ -129,7 +131,7 @@ void ledger_mark(struct ledger *ledger, uint32_t vm, enum memory_state state);
 /* The entry that holds @at, or NULL. */
 const struct ledger_entry *ledger_find(const struct ledger *ledger, pa_t at);
 
-/* The ledger's own invariants and that it says what @plan says: BH_OK or BH_BAD_PLAN. */
+/* The ledger's own invariants, that no RAM was lost, and that it says what @plan says: BH_OK or BH_BAD_PLAN. */
 enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan);
 
 /* ---- The hypervisor's own address space: everything at its physical address, W^X. ---- */

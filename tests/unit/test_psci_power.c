@@ -21,7 +21,7 @@ static uint32_t nanswers;
 static void ask(struct host_guest *guest, uint32_t vcpu)
 {
 	answers[nanswers++] =
-		guest_power_on(guest, vcpu, GUEST_RAM_BASE + 0x1000 * vcpu, 70 + vcpu);
+		guest_power_on(guest, vcpu, GUEST_RAM_BASE + PAGE_SIZE * vcpu, 70 + vcpu);
 }
 
 static void only_boots(struct host_guest *guest)
@@ -67,7 +67,7 @@ FAKE_TEST(siblings_begin_where_they_are_told)
 	assert_int_equal(answers[1], BH_OK);
 	for (uint32_t i = 1; i < 3; i++) {
 		assert_int_equal(power(i), VCPU_POWER_ON);
-		assert_int_equal(seen_entry[i], GUEST_RAM_BASE + 0x1000 * i);
+		assert_int_equal(seen_entry[i], GUEST_RAM_BASE + PAGE_SIZE * i);
 		assert_int_equal(seen_context[i], 70 + i);
 		assert_true(host_in_guest(1 + i));
 	}

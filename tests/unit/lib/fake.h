@@ -143,8 +143,10 @@ static inline void fake_said_in_order(const char *const *lines)
 	for (; *lines != NULL; lines++) {
 		const char *found = strstr(at, *lines);
 
-		if (found == NULL)
+		if (found == NULL) {
 			fail_msg("the log lacks, at its place: %s", *lines);
+			return;
+		}
 		at = found + strlen(*lines);
 	}
 }
