@@ -104,7 +104,7 @@ static void make_vm(uint32_t index)
 	vms[index] = pa_to_ptr(record);
 	vms[index]->tx = pa_to_ptr(ring);
 	vms[index]->index = index;
-	arch_vm_build(vms[index], &own);
+	guest_space_build(vms[index], &own);
 	for (uint32_t r = 0; r < plan->nregions; r++)
 		own_reserve((struct extent){plan->region[r].pa, plan->region[r].size});
 }

@@ -124,43 +124,22 @@ void arch_publish(const void *at, uint64_t size)
 	isb();
 }
 
-static struct page_table stage2(const struct vm *vm, struct page_pool *pool)
-{
-	return (struct page_table){&guest_format, pool, vm->stage2};
-}
-
-static void map_or_panic(const struct page_table *table, uint64_t at, pa_t to, uint64_t size,
-			 enum pt_attr attr)
-{
-	enum bh_error error = pt_map(table, at, to, size, attr);
-
-	if (error != BH_OK)
-		bh_panic("stage 2 at 0x%lx: %s", at, bh_strerror(error));
-}
-
-/* RAM, and of each redistributor the page with its own SGIs and PPIs: first 4 KiB of SGI_base (IHI 0069H 12.11). */
-void arch_vm_build(struct vm *vm, struct page_pool *pool)
+/* Of each redistributor the page with its own SGIs and PPIs: the first 4 KiB of SGI_base (IHI 0069H 12.11). */
+void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 
-	vm->stage2 = pool_take(pool, 2);
-	BH_CHECK(vm->stage2.v != 0);
-	struct page_table table = stage2(vm, pool);
-	for (uint32_t r = 0; r < plan->nregions; r++)
-		map_or_panic(&table, plan->region[r].gpa.v, plan->region[r].pa,
-			     plan->region[r].size, PT_GUEST_RAM);
 	for (uint32_t i = 0; i < plan->ncores; i++) {
-		uint64_t frame = machine_facts()->cpu[plan->core[i]].gicr.v;
+		pa_t frame = machine_facts()->cpu[plan->core[i]].gicr;
 
-		map_or_panic(&table, GUEST_GICR_BASE + i * GUEST_GICR_STRIDE + 64 * KIB,
-			     pa(frame + 64 * KIB), PAGE_SIZE, PT_GUEST_DEVICE);
+		guest_map(table, gpa(GUEST_GICR_BASE + i * GUEST_GICR_STRIDE + 64 * KIB),
+			  (struct extent){pa(frame.v + 64 * KIB), PAGE_SIZE}, PT_GUEST_DEVICE);
 	}
-	pt_switch(&table, false);
 }
 
 void arch_vm_install(struct vm *vm)
 {
-	struct page_table table = stage2(vm, NULL);
+	struct page_table table = guest_space(vm);
 
 	pt_switch(&table, true);
 	dsb(ish);
@@ -169,7 +148,7 @@ void arch_vm_install(struct vm *vm)
 /* TLBI VMALLS12E1IS acts on the VMID in VTTBR_EL2 (D8.17.5), which this core borrows. */
 void arch_vm_remove(struct vm *vm)
 {
-	struct page_table table = stage2(vm, NULL);
+	struct page_table table = guest_space(vm);
 	uint64_t own = read_sysreg(vttbr_el2);
 
 	pt_switch(&table, false);

@@ -35,42 +35,23 @@ bool host_in_guest(uint32_t core)
 
 /* ---- VMs ---- */
 
-static struct page_table stage2(const struct vm *vm, struct page_pool *pool)
-{
-	return (struct page_table){arch_guest_format(), pool, vm->stage2};
-}
-
-static void map(const struct page_table *table, uint64_t at, pa_t to, uint64_t size,
-		enum pt_attr attr)
-{
-	enum bh_error error = pt_map(table, at, to, size, attr);
-
-	if (error != BH_OK)
-		bh_panic("stage 2 at 0x%lx: %s", at, bh_strerror(error));
-}
-
 /* The same pages as on arm64, so that the pool's size is checked for what ships. */
-void arch_vm_build(struct vm *vm, struct page_pool *pool)
+void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 
 	host_trace(HOST_VM_BUILD, vm, 0, 0);
-	vm->stage2 = pool_take(pool, 2);
-	BH_CHECK(vm->stage2.v != 0);
-	struct page_table table = stage2(vm, pool);
-	for (uint32_t r = 0; r < plan->nregions; r++)
-		map(&table, plan->region[r].gpa.v, plan->region[r].pa, plan->region[r].size,
-		    PT_GUEST_RAM);
-	for (uint32_t i = 0; i < plan->ncores; i++)
-		map(&table, GUEST_GICR_BASE + i * GUEST_GICR_STRIDE + 64 * KIB,
-		    pa(machine_facts()->cpu[plan->core[i]].gicr.v + 64 * KIB), PAGE_SIZE,
-		    PT_GUEST_DEVICE);
-	pt_switch(&table, false);
+	for (uint32_t i = 0; i < plan->ncores; i++) {
+		pa_t frame = machine_facts()->cpu[plan->core[i]].gicr;
+
+		guest_map(table, gpa(GUEST_GICR_BASE + i * GUEST_GICR_STRIDE + 64 * KIB),
+			  (struct extent){pa(frame.v + 64 * KIB), PAGE_SIZE}, PT_GUEST_DEVICE);
+	}
 }
 
 void arch_vm_install(struct vm *vm)
 {
-	struct page_table table = stage2(vm, NULL);
+	struct page_table table = guest_space(vm);
 
 	host_trace(HOST_VM_INSTALL, vm, 0, 0);
 	pt_switch(&table, true);
@@ -78,7 +59,7 @@ void arch_vm_install(struct vm *vm)
 
 void arch_vm_remove(struct vm *vm)
 {
-	struct page_table table = stage2(vm, NULL);
+	struct page_table table = guest_space(vm);
 
 	host_trace(HOST_VM_REMOVE, vm, 0, 0);
 	pt_switch(&table, false);
@@ -178,7 +159,7 @@ static void illegal(struct host_guest *guest, const char *what, uint64_t address
 
 static uint8_t *translate(struct host_guest *guest, uint64_t at)
 {
-	struct page_table table = stage2(guest->cpu->vm, NULL);
+	struct page_table table = guest_space(guest->cpu->vm);
 	pa_t to = pa(0);
 
 	if (pt_lookup(&table, at, &to) == 0 || !host_ram_holds(to.v, 1))

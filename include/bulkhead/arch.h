@@ -74,11 +74,8 @@ void arch_publish(const void *at, uint64_t size);
 
 /* ---- VMs ---- */
 
-/*
- * Builds @vm's guest-physical space from the plan into tables from @pool,
- * switched off; sets vm->stage2. Panics when the pool is short: it was counted.
- */
-void arch_vm_build(struct vm *vm, struct page_pool *pool);
+/* Maps into @table, with guest_map(), the registers that @vm touches directly. Its RAM is mapped already. */
+void arch_vm_map_registers(const struct vm *vm, const struct page_table *table);
 
 /* Lifecycle start step 6: memory and I/O mappings on. Constant time. */
 void arch_vm_install(struct vm *vm);

@@ -89,6 +89,22 @@ uint64_t pt_lookup(const struct page_table *table, uint64_t at, pa_t *to);
  */
 void pt_switch(const struct page_table *table, bool on);
 
+/* ---- A guest's physical space, from the plan. ---- */
+
+struct vm;
+
+/*
+ * Builds @vm's space with tables from @pool, RAM and registers, switched off;
+ * sets vm->stage2. Panics when the pool is short: it was counted.
+ */
+void guest_space_build(struct vm *vm, struct page_pool *pool);
+
+/* The tables of @vm's space, for pt_switch() and pt_lookup(). */
+struct page_table guest_space(const struct vm *vm);
+
+/* As pt_map(), for the plan's own pages: panics when it cannot be. */
+void guest_map(const struct page_table *table, gpa_t at, struct extent to, enum pt_attr attr);
+
 /* ---- Ledger: the one owner of every extent of RAM. ---- */
 
 enum owner_kind { OWNER_FREE, OWNER_HYPERVISOR, OWNER_IMAGES, OWNER_VM };
