@@ -26,6 +26,39 @@ static inline unsigned id_field(uint64_t reg, unsigned shift)
 	return (unsigned)(reg >> shift) & 0xf;
 }
 
+/* ---- features of this core, by its identification registers (D19.2) ---- */
+
+static inline bool has_sve(void)
+{
+	return id_field(read_sysreg(id_aa64pfr0_el1), 32) != 0;
+}
+
+static inline bool has_sme(void)
+{
+	return id_field(read_sysreg(id_aa64pfr1_el1), 24) != 0;
+}
+
+static inline bool has_pmu(void)
+{
+	unsigned version = id_field(read_sysreg(id_aa64dfr0_el1), 8);
+
+	return version != 0 && version != 0xf;
+}
+
+static inline bool has_pauth(void)
+{
+	uint64_t isar1 = read_sysreg(id_aa64isar1_el1);
+
+	return (isar1 & 0xff0) != 0 || id_field(isar1, 24) != 0 || id_field(isar1, 28) != 0 ||
+	       id_field(read_sysreg(S3_0_C0_C6_2), 12) != 0; /* ID_AA64ISAR2_EL1.APA3 */
+}
+
+static inline bool has_scxtnum(void)
+{
+	return id_field(read_sysreg(id_aa64pfr0_el1), 56) >= 2 ||
+	       id_field(read_sysreg(id_aa64pfr1_el1), 32) != 0;
+}
+
 /* ---- boot.S ---- */
 
 void arm64_enter(uint64_t root, uint64_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
@@ -48,8 +81,10 @@ void el2_init(void);
 void el2_enter_idle(void);
 void el2_enter_guest(const struct vm *vm);
 
+/* ---- reset.c ---- */
+
 /* Every EL1 and EL0 register a guest could have left something in, to its reset value. */
-void el2_reset_el1(void);
+void reset_el1(void);
 
 /* ---- gic.c: the physical interrupt controller ---- */
 

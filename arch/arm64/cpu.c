@@ -127,7 +127,7 @@ void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context)
 	memset(cpu->arch.regs, 0, sizeof(cpu->arch.regs));
 	cpu->arch.regs[0] = context;
 	cpu->arch.pmr = 0;
-	el2_reset_el1();
+	reset_el1();
 	gic_cpu_guest(cpu->index);
 	el2_enter_guest(cpu->vm);
 	__asm__ volatile("ic iallu" ::: "memory");
@@ -140,7 +140,7 @@ void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context)
 void arch_vcpu_leave(struct cpu *cpu)
 {
 	memset(cpu->arch.regs, 0, sizeof(cpu->arch.regs));
-	el2_reset_el1();
+	reset_el1();
 	el2_enter_idle();
 	gic_cpu_idle(cpu->index);
 }

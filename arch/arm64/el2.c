@@ -27,37 +27,6 @@
 
 #define VTCR_RES1 (1ULL << 31)
 
-static bool has_sve(void)
-{
-	return id_field(read_sysreg(id_aa64pfr0_el1), 32) != 0;
-}
-
-static bool has_sme(void)
-{
-	return id_field(read_sysreg(id_aa64pfr1_el1), 24) != 0;
-}
-
-static bool has_pmu(void)
-{
-	unsigned version = id_field(read_sysreg(id_aa64dfr0_el1), 8);
-
-	return version != 0 && version != 0xf;
-}
-
-static bool has_pauth(void)
-{
-	uint64_t isar1 = read_sysreg(id_aa64isar1_el1);
-
-	return (isar1 & 0xff0) != 0 || id_field(isar1, 24) != 0 || id_field(isar1, 28) != 0 ||
-	       id_field(read_sysreg(S3_0_C0_C6_2), 12) != 0; /* ID_AA64ISAR2_EL1.APA3 */
-}
-
-static bool has_scxtnum(void)
-{
-	return id_field(read_sysreg(id_aa64pfr0_el1), 56) >= 2 ||
-	       id_field(read_sysreg(id_aa64pfr1_el1), 32) != 0;
-}
-
 /* 40-bit IPA, start at level 1, 4 KiB granule, walks write-back inner shareable (D19.2.161). */
 static uint64_t vtcr(void)
 {
@@ -138,78 +107,5 @@ void el2_enter_guest(const struct vm *vm)
 		hcr |= HCR_ATA;
 	write_sysreg(hcr_el2, hcr);
 	write_sysreg(vttbr_el2, (uint64_t)vm_plan(vm)->vmid << 48 | vm->stage2.v);
-	isb();
-}
-
-static void reset_optional(void)
-{
-	if (has_pmu()) {
-		write_sysreg(pmcr_el0, 6); /* all counters to zero and off */
-		write_sysreg(pmcntenclr_el0, UINT32_MAX);
-		write_sysreg(pmintenclr_el1, UINT32_MAX);
-		write_sysreg(pmovsclr_el0, UINT32_MAX);
-		write_sysreg(pmuserenr_el0, 0);
-	}
-	if (has_pauth()) {
-		write_sysreg(S3_0_C2_C1_0, 0); /* APIAKey */
-		write_sysreg(S3_0_C2_C1_1, 0);
-		write_sysreg(S3_0_C2_C1_2, 0); /* APIBKey */
-		write_sysreg(S3_0_C2_C1_3, 0);
-		write_sysreg(S3_0_C2_C2_0, 0); /* APDAKey */
-		write_sysreg(S3_0_C2_C2_1, 0);
-		write_sysreg(S3_0_C2_C2_2, 0); /* APDBKey */
-		write_sysreg(S3_0_C2_C2_3, 0);
-		if (id_field(read_sysreg(id_aa64isar1_el1), 24) != 0 ||
-		    id_field(read_sysreg(id_aa64isar1_el1), 28) != 0) {
-			write_sysreg(S3_0_C2_C3_0, 0); /* APGAKey */
-			write_sysreg(S3_0_C2_C3_1, 0);
-		}
-	}
-	if (has_sme()) {
-		write_sysreg(S3_3_C4_C2_2, 0); /* SVCR: leaves streaming mode, ZA gone */
-		write_sysreg(S3_0_C1_C2_6, 0); /* SMCR_EL1 */
-		write_sysreg(S3_3_C13_C0_5, 0); /* TPIDR2_EL0 */
-	}
-	if (has_sve())
-		write_sysreg(S3_0_C1_C2_0, 0); /* ZCR_EL1 */
-	if (has_scxtnum()) {
-		write_sysreg(S3_3_C13_C0_7, 0);
-		write_sysreg(S3_0_C13_C0_7, 0);
-	}
-}
-
-void el2_reset_el1(void)
-{
-	write_sysreg(sctlr_el1, 0x30d00800); /* RES1 bits; MMU and caches off */
-	write_sysreg(cpacr_el1, 0);
-	write_sysreg(ttbr0_el1, 0);
-	write_sysreg(ttbr1_el1, 0);
-	write_sysreg(tcr_el1, 0);
-	write_sysreg(mair_el1, 0);
-	write_sysreg(amair_el1, 0);
-	write_sysreg(vbar_el1, 0);
-	write_sysreg(esr_el1, 0);
-	write_sysreg(far_el1, 0);
-	write_sysreg(afsr0_el1, 0);
-	write_sysreg(afsr1_el1, 0);
-	write_sysreg(par_el1, 0);
-	write_sysreg(contextidr_el1, 0);
-	write_sysreg(tpidr_el0, 0);
-	write_sysreg(tpidrro_el0, 0);
-	write_sysreg(tpidr_el1, 0);
-	write_sysreg(csselr_el1, 0);
-	write_sysreg(sp_el0, 0);
-	write_sysreg(sp_el1, 0);
-	write_sysreg(elr_el1, 0);
-	write_sysreg(spsr_el1, 0);
-	write_sysreg(cntkctl_el1, 0);
-	write_sysreg(cntv_ctl_el0, 0);
-	write_sysreg(cntv_cval_el0, 0);
-	write_sysreg(cntp_ctl_el0, 0);
-	write_sysreg(cntp_cval_el0, 0);
-	write_sysreg(mdscr_el1, 0);
-	write_sysreg(oslar_el1, 1); /* the OS lock is on after reset (D19.3.23) */
-	reset_optional();
-	arm64_zero_simd(has_sve());
 	isb();
 }

@@ -177,6 +177,7 @@ void gic_cpu_guest(uint32_t cpu)
 	reset_redist(redist(cpu));
 	write_icc(ICC_PMR_EL1, gic_pmr_floor());
 	write_icc(ICC_IGRPEN0_EL1, gic_stop_by_fiq() ? 1 : 0);
+	write_icc(ICH_VMCR_EL2, 0); /* with FMO = 1 the guest's Group 0 registers are these */
 	write_icc(ICH_HCR_EL2, ICH_HCR_TC);
 	isb();
 }
