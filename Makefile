@@ -112,7 +112,7 @@ HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 8
 
 # What may stay resident, in cloc's code lines and in bytes of text and rodata.
 MAX_LINES := 4500

@@ -151,30 +151,29 @@ void arch_vm_quiesce(struct vm *vm)
 		gic_spi_off(vm_plan(vm)->console_irq);
 }
 
-/* The stage-2 root has gone: whatever makes the core fetch, or leaves WFI, brings it here. */
+/*
+ * The stage-2 root has gone: whatever makes the core fetch, or leaves WFI, brings
+ * it here. The Group 0 SGI wakes any guest; should firmware route FIQs to itself
+ * all the same, the Group 1 SGI is left.
+ */
 bool arch_stop_kick(uint32_t cpu, uint32_t attempt)
 {
 	uint64_t hwid = machine_facts()->cpu[cpu].hwid;
+	bool fiq = gic_stop_by_fiq();
 
-	switch (attempt) {
-	case 0:
-		gic_prepare_stop(cpu, false);
-		gic_send_sgi(hwid, DOORBELL_SGI);
-		return true;
-	case 1:
-		if (!gic_stop_by_fiq())
-			return false;
-		gic_prepare_stop(cpu, true);
-		gic_send_sgi_group0(hwid, DOORBELL_SGI);
-		return true;
-	default:
+	if (attempt > (fiq ? 1 : 0))
 		return false;
-	}
+	gic_prepare_stop(cpu, fiq && attempt == 0);
+	if (fiq && attempt == 0)
+		gic_send_sgi_group0(hwid, DOORBELL_SGI);
+	else
+		gic_send_sgi(hwid, DOORBELL_SGI);
+	return true;
 }
 
 const char *arch_stop_method(void)
 {
-	return gic_stop_by_fiq() ? "by SGI, then by Group 0 SGI taken as FIQ" : "by SGI";
+	return gic_stop_by_fiq() ? "by Group 0 SGI taken as FIQ, then by SGI" : "by SGI";
 }
 
 void arch_power_off(void)

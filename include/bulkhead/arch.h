@@ -84,9 +84,9 @@ void arch_vm_install(struct vm *vm);
 void arch_vm_remove(struct vm *vm);
 
 /*
- * Stop, the attempts in order of force. @attempt 0: a doorbell that gets a
- * sleeping or running vCPU to its next fetch. 1: the strongest signal that this
- * machine offers (docs/lifecycle.md). False: there is no such attempt.
+ * Signals core @cpu so that it leaves its guest. @attempt 0 is the strongest
+ * signal this machine offers, 1 and up are others for a core that has not
+ * answered (docs/lifecycle.md). False: there is no such attempt.
  */
 bool arch_stop_kick(uint32_t cpu, uint32_t attempt);
 
