@@ -9,7 +9,9 @@
 
 #include "boot/smbios.h"
 
-#define BIOS "\x00\x05\x00\x00\x01" "firm\0\0"
+#define BIOS                                                                                       \
+	"\x00\x05\x00\x00\x01"                                                                     \
+	"firm\0\0"
 #define SYSTEM(maker, product) "\x01\x06\x01\x00\x01\x02" maker "\0" product "\0\0"
 #define END "\x7f\x04\x02\x00\0\0"
 
@@ -71,13 +73,16 @@ static void cut_off_anywhere(void **state)
 	char name[64];
 
 	(void)state;
-	for (size_t size = 1; size < sizeof(BIOS) + sizeof("\x01\x06\x01\x00\x01\x02" "Ampere"); size++)
+	for (size_t size = 1; size < sizeof(BIOS) + sizeof("\x01\x06\x01\x00\x01\x02"
+							   "Ampere");
+	     size++)
 		assert_false(name_of(table, size, name, sizeof(name)));
 }
 
 static void length_shorter_than_its_header(void **state)
 {
-	static const char table[] = "\x00\x02\x00\x00\x01" "\0\0" SYSTEM("a", "b") END;
+	static const char table[] = "\x00\x02\x00\x00\x01"
+				    "\0\0" SYSTEM("a", "b") END;
 	char name[64];
 
 	(void)state;
