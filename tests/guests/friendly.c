@@ -16,6 +16,19 @@ static uint64_t interval; /* of the timer, in counter ticks */
 
 /* ---- interrupts ---- */
 
+/* Sleeps while @condition holds; an interrupt that ends it cannot come between the look and the sleep. */
+#define SLEEP_WHILE(condition)                                                                     \
+	do {                                                                                       \
+		mask_all();                                                                        \
+		while (condition) {                                                                \
+			wfi();                                                                     \
+			unmask_irq();                                                              \
+			isb();                                                                     \
+			mask_all();                                                                \
+		}                                                                                  \
+		unmask_irq();                                                                      \
+	} while (0)
+
 static void on_input(void)
 {
 	for (int c; (c = uart_get()) >= 0; inputs++)
@@ -96,8 +109,10 @@ static uint64_t count_wrong(bool pattern)
 
 /* ---- behaviours ---- */
 
+/* With interrupts on, as any kernel sleeps. */
 static void idle(void)
 {
+	gic_on();
 	for (;;)
 		wfi();
 }
@@ -162,8 +177,7 @@ static void do_echo(void)
 	input_on();
 	say("echo: on\n");
 	for (;;) {
-		while (echoed == inputs)
-			wfi();
+		SLEEP_WHILE(echoed == inputs);
 		say("<%c %u>\n", last_input, (uint64_t)++echoed);
 	}
 }
@@ -175,8 +189,7 @@ static void do_timer(void)
 	gic_on();
 	from = read_sysreg("cntvct_el0");
 	timer_on(1000);
-	while (ticks < TICKS)
-		wfi();
+	SLEEP_WHILE(ticks < TICKS);
 	say("timer: %u ticks in %u ms\n", (uint64_t)ticks,
 	    (read_sysreg("cntvct_el0") - from) * 1000 / read_sysreg("cntfrq_el0"));
 	idle();
@@ -188,8 +201,7 @@ static void second(void)
 
 	gic_on();
 	gic_enable(1, PING_SGI, 0x80);
-	while (pings < enough)
-		wfi();
+	SLEEP_WHILE(pings < enough);
 }
 
 static int64_t second_on(void)
@@ -209,8 +221,7 @@ static void ping_pong(uint32_t runs)
 	for (uint32_t i = (runs - 1) * PINGS; i < runs * PINGS; i++) {
 		/* The first may come before the other listens: then it is pending there. */
 		gic_send_sgi(gic_affinity(1), PING_SGI);
-		while (pongs == i)
-			wfi();
+		SLEEP_WHILE(pongs == i);
 	}
 	while (hvc(PSCI_AFFINITY_INFO, gic_affinity(1), 0, 0) != 1)
 		;
@@ -259,23 +270,25 @@ static uint64_t simd_or(void)
 {
 	uint64_t low, high;
 
-	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t"
-			 ".irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, "
-			 "21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n\t"
-			 "orr v0.16b, v0.16b, v\\n\\().16b\n\t"
-			 ".endr\n\t"
-			 "umov %0, v0.d[0]\n\tumov %1, v0.d[1]"
-			 : "=r"(low), "=r"(high));
+	__asm__ volatile(
+		".arch_extension fp\n\t.arch_extension simd\n\t"
+		".irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, "
+		"21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n\t"
+		"orr v0.16b, v0.16b, v\\n\\().16b\n\t"
+		".endr\n\t"
+		"umov %0, v0.d[0]\n\tumov %1, v0.d[1]"
+		: "=r"(low), "=r"(high));
 	return low | high;
 }
 
 static void simd_dirty(void)
 {
-	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t"
-			 ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, "
-			 "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n\t"
-			 "movi v\\n\\().16b, #0x5a\n\t"
-			 ".endr");
+	__asm__ volatile(
+		".arch_extension fp\n\t.arch_extension simd\n\t"
+		".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, "
+		"20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n\t"
+		"movi v\\n\\().16b, #0x5a\n\t"
+		".endr");
 }
 
 /* All that is SVE's: predicates and the first-fault register, as found in memory. */
@@ -290,7 +303,8 @@ static void show_sve(void)
 			 ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t"
 			 "str p\\n, [%0, #\\n, mul vl]\n\t"
 			 ".endr\n\t"
-			 "rdffr p0.b\n\tstr p0, [%0, #16, mul vl]" ::"r"(store) : "memory");
+			 "rdffr p0.b\n\tstr p0, [%0, #16, mul vl]" ::"r"(store)
+			 : "memory");
 	for (size_t i = 0; i < sizeof(store); i++)
 		any |= store[i];
 	say("reg sve %x\n", any);
@@ -352,9 +366,17 @@ static void do_dirty(void)
 }
 
 const struct behaviour behaviours[] = {
-	{"hello", do_hello},	 {"off", do_off},	{"reset", do_reset},
-	{"zero", do_zero},	 {"fill", do_fill},	{"guard", do_guard},
-	{"echo", do_echo},	 {"timer", do_timer},	{"smp", do_smp},
-	{"second-off", do_second_off}, {"registers", do_registers}, {"dirty", do_dirty},
+	{"hello", do_hello},
+	{"off", do_off},
+	{"reset", do_reset},
+	{"zero", do_zero},
+	{"fill", do_fill},
+	{"guard", do_guard},
+	{"echo", do_echo},
+	{"timer", do_timer},
+	{"smp", do_smp},
+	{"second-off", do_second_off},
+	{"registers", do_registers},
+	{"dirty", do_dirty},
 	{NULL, NULL},
 };

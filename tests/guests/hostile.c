@@ -193,10 +193,13 @@ static void sweep_uart(void)
 
 /* PSCI and firmware functions that a guest has no right to: DEN0022F 5, DEN0028F 7, TRNG, FF-A, SDEI, vendor's. */
 static const uint32_t forbidden[] = {
-	0x84000005, 0xc4000005, 0x84000007, 0x84000008 ^ 0x40000000, 0x8400000b, 0xc400000c,
-	0xc400000d, 0xc400000e, 0x8400000f, 0xc4000010, 0xc4000011, 0x84000013, 0x84000014,
-	0x84000050, 0xc4000053, 0x84000060, 0xc4000020, 0x80008000, 0xc0000001, 0x82000000,
-	0xc2000000, 0x83000000, 0x86000000, 0xbf00ff01, 0xc6000001, 0x00000000, 0xffffffff,
+	0x84000005, 0xc4000005, 0x84000007, 0x84000008 ^ 0x40000000,
+	0x8400000b, 0xc400000c, 0xc400000d, 0xc400000e,
+	0x8400000f, 0xc4000010, 0xc4000011, 0x84000013,
+	0x84000014, 0x84000050, 0xc4000053, 0x84000060,
+	0xc4000020, 0x80008000, 0xc0000001, 0x82000000,
+	0xc2000000, 0x83000000, 0x86000000, 0xbf00ff01,
+	0xc6000001, 0x00000000, 0xffffffff,
 };
 
 static void call_sweep(int64_t (*call)(uint64_t, uint64_t, uint64_t, uint64_t))
@@ -269,11 +272,18 @@ static void spin(void)
 	FOREVER __asm__ volatile("");
 }
 
+/* With the interrupt interface as it is at reset: its group off. */
 static void sleep_masked(void)
 {
 	mask_all();
 	say("holding\n");
 	FOREVER wfi();
+}
+
+static void sleep_on(void)
+{
+	gic_on();
+	sleep_masked();
 }
 
 static void mask_priority(void)
@@ -393,7 +403,8 @@ static void sgi_others(void)
 static void flood(void)
 {
 	for (uint64_t line = 0;; line++)
-		say("flood %u ................................................................\n", line);
+		say("flood %u ................................................................\n",
+		    line);
 }
 
 const struct behaviour behaviours[] = {
@@ -407,7 +418,8 @@ const struct behaviour behaviours[] = {
 	{"vectors", bad_vectors},
 	{"reset-loop", reset_loop},
 	{"spin", spin},
-	{"sleep", sleep_masked},
+	{"sleep", sleep_on},
+	{"sleep-at-reset", sleep_masked},
 	{"sleep-priority", sleep_priority},
 	{"sleep-group", sleep_group},
 	{"sleep-both", sleep_both},

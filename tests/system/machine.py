@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated server that runs the real bulkhead.efi, and the manifests it is given."""
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pexpect
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build/arm64-gcc"))
+QEMU = "qemu-system-aarch64"
 FIRMWARE = os.path.join(ROOT, "build/deps/firmware/AAVMF_CODE.fd")
 LINUX = os.path.join(ROOT, "build/deps/guest/Image")
 INITRD = os.path.join(BUILD, "demo/initrd.gz")
@@ -98,10 +100,10 @@ def named_files(source):
 class Scenario:
     """A folder with a manifest and what it names, packed in the ways that the loader can be given them."""
 
-    def __init__(self, name, source, files=None, loader=None):
+    def __init__(self, name, source, files=None):
         self.name = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
         self.folder = os.path.join(BUILD, "system", self.name)
-        self.loader = loader or os.path.join(BUILD, "bulkhead.efi")
+        self.loader = os.path.join(BUILD, "bulkhead.efi")
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
         self.source = source
@@ -152,11 +154,12 @@ class EmulatorLock:
 
 
 class Monitor:
-    """QEMU's monitor: what the emulated machine looks like from outside."""
+    """QEMU's machine protocol (QMP): what the emulated machine looks like from outside."""
 
     def __init__(self, path):
         deadline = time.monotonic() + SECONDS
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(SECONDS)
         while True:
             try:
                 self.socket.connect(path)
@@ -164,24 +167,51 @@ class Monitor:
             except (FileNotFoundError, ConnectionRefusedError):
                 if time.monotonic() > deadline:
                     raise
-        self.socket.settimeout(SECONDS)
-        self._answer()
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+        self.lines.readline()  # the greeting
+        self.run("qmp_capabilities")
 
-    def _answer(self):
-        text = b""
-        while not text.endswith(b"(qemu) "):
-            chunk = self.socket.recv(65536)
-            if not chunk:
-                raise Failure("the emulator's monitor went away")
-            text += chunk
-        return text.decode()
+    def run(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        for line in self.lines:
+            answer = json.loads(line)
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise Failure(f"the emulator refuses {command} {arguments}: {answer['error']['desc']}")
+        raise Failure("the emulator's monitor went away")
 
-    def command(self, line):
-        self.socket.sendall(line.encode() + b"\n")
-        return self._answer()
+    def human(self, line):
+        """A command of the monitor for people, for what only that can do."""
+        answer = self.run("human-monitor-command", **{"command-line": line})
+        if answer:
+            raise Failure(f"the emulator answers {line}: {answer}")
 
     def close(self):
+        self.lines.close()
         self.socket.close()
+
+
+def hardware(cpu="max", acpi=True, smp=4, memory="512M", disk=False, gic=3, el2=True, random=True):
+    """QEMU's arguments for a server; with @disk it boots from a disk."""
+    options = {"virtualization": el2, "acpi": acpi}
+    board = ["virt", f"gic-version={gic}", "iommu=smmuv3", *(f"{o}={'on' if v else 'off'}" for o, v in options.items())]
+    argv = ["-M", ",".join(board), "-cpu", cpu, "-smp", str(smp), "-m", memory, "-bios", FIRMWARE, "-nic", "none",
+            "-display", "none", "-no-reboot", "-boot", "menu=on,splash-time=0"]  # the firmware does not wait for a key
+    if random:
+        argv += ["-device", "virtio-rng-pci"]
+    if disk:
+        argv += ["-device", "virtio-blk-pci,drive=esp"]
+    return argv
+
+
+def boot_source(scenario, disk, blob):
+    """QEMU's arguments for what it boots: a disk, or the loader with @blob or with what @scenario packs."""
+    if disk:
+        return ["-drive", f"file={scenario.disk()},format=raw,if=none,id=esp,readonly=on"]
+    if blob is None and scenario.source is not None:
+        blob = scenario.blob()
+    return ["-kernel", scenario.loader, *(["-initrd", blob] if blob else [])]
 
 
 class Machine:
@@ -190,34 +220,21 @@ class Machine:
     returns, and without a prompt that made way for the log.
     """
 
-    def __init__(self, scenario, cpu="max", acpi=True, smp=4, memory="512M", disk=False, gic=3, el2=True, blob=None,
-                 extra=()):
+    def __init__(self, scenario, blob=None, **options):
         self.text = ""
         self._raw = ""
+        self._monitor = None
         self.scenario = scenario
         self.sockets = tempfile.mkdtemp(prefix="bulkhead-")
-        options = [f"virtualization={'on' if el2 else 'off'}", f"gic-version={gic}", "iommu=smmuv3",
-                   f"acpi={'on' if acpi else 'off'}"]
-        argv = ["-M", f"virt,{','.join(options)}", "-cpu", cpu, "-smp", str(smp), "-m", memory, "-bios", FIRMWARE,
-                "-device", "virtio-rng-pci", "-nic", "none", "-display", "none", "-no-reboot",
-                "-boot", "menu=on,splash-time=0",  # the firmware does not wait for a key
-                "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-                "-monitor", f"unix:{self.sockets}/monitor,server=on,wait=off", *extra]
-        if disk:
-            argv += ["-drive", f"file={scenario.disk()},format=raw,if=none,id=esp,readonly=on",
-                     "-device", "virtio-blk-pci,drive=esp"]
-        else:
-            argv += ["-kernel", scenario.loader]
-            if scenario.source is not None or blob:
-                argv += ["-initrd", blob or scenario.blob()]
-        with open(scenario.path("qemu"), "w", encoding="ascii") as f:
-            f.write("qemu-system-aarch64 " + " ".join(argv) + "\n")
+        argv = [*hardware(**options), *boot_source(scenario, options.get("disk", False), blob),
+                "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none",
+                "-qmp", f"unix:{self.sockets}/monitor,server=on,wait=off"]
+        with open(scenario.path("qemu"), "w", encoding="utf-8") as f:
+            f.write(f"{QEMU} {' '.join(argv)}\n")
         EmulatorLock.take()
         self.log = open(scenario.path("log"), "w", encoding="utf-8")
-        self.child = pexpect.spawn("qemu-system-aarch64", argv, encoding="utf-8", codec_errors="replace", echo=False,
-                                   timeout=SECONDS)
+        self.child = pexpect.spawn(QEMU, argv, encoding="utf-8", codec_errors="replace", echo=False, timeout=SECONDS)
         self.child.delaybeforesend = None
-        self._monitor = None
 
     def __enter__(self):
         return self
@@ -341,6 +358,13 @@ class Machine:
                 reasons[reason] = reasons.get(reason, 0) + int(count)
         return result
 
+    def settled(self, vm):
+        """The exits of a silent VM: the last byte that it wrote may be on our screen before it is counted."""
+        counts = [{}, {}, self.exits()[vm]]
+        while not counts[-1] == counts[-2] == counts[-3]:
+            counts.append(self.exits()[vm])
+        return counts[-1]
+
     def memory(self, vm):
         """Where `memory` says that @vm's memory is: a list of (physical address, bytes, state)."""
         found = []
@@ -372,7 +396,7 @@ class Machine:
     def physical(self, address, size):
         """The machine's memory, past every processor."""
         path = self.scenario.path("memory")
-        self.monitor.command(f'pmemsave {address:#x} {size:#x} "{path}"')
+        self.monitor.run("pmemsave", val=address, size=size, filename=path)
         with open(path, "rb") as f:
             data = f.read()
         os.unlink(path)

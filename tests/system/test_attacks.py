@@ -153,19 +153,12 @@ class Neighbour:
 
     def __enter__(self):
         self.before = report(self.machine)
-        self.exits = self.count()
-
-    def count(self):
-        """Its exits; the last byte it wrote may be on our screen before it is counted."""
-        before, after = None, self.machine.exits()["guard"]
-        while before != after:
-            before, after = after, self.machine.exits()["guard"]
-        return after
+        self.exits = self.machine.settled("guard")
 
     def __exit__(self, kind, *_):
         if kind:
             return
-        exits = self.count()
+        exits = self.machine.settled("guard")
         rounds, wrong, strays, ticks = report(self.machine)
         while rounds == self.before[0] or ticks == self.before[3]:  # it goes on; wait() limits how long this takes
             rounds, wrong, strays, ticks = report(self.machine)

@@ -19,10 +19,8 @@ def registers(machine, vm, since):
 @pytest.mark.parametrize("cpu", CPUS)
 def test_registers(boot, cpu):
     """What one guest leaves in its registers the next one on that core does not find."""
-    vms = {"one": friendly(1, "do=registers"), "dirty": friendly(2, "do=dirty", autostart=0)}
-    vms["two"] = friendly([3, 2], "do=hello", autostart=0)
-    del vms["two"]
-    machine = boot(manifest({**vms, "ask": friendly(3, "do=ask", autostart=0)}), **CPUS[cpu]).booted()
+    vms = {"one": friendly(1, "do=registers"), "ask": friendly(3, "do=ask", autostart=0)}
+    machine = boot(manifest(vms), **CPUS[cpu]).booted()
     fresh = registers(machine, "one", 0)
     for name in ("x1-x30", "simd", "vbar_el1", "ttbr0_el1", "tpidr_el0", "cntv_ctl_el0", "icc_igrpen1_el1",
                  "gicr_isenabler0", "gicr_ispendr0", "cpacr_el1", "mdscr_el1"):
@@ -94,10 +92,11 @@ def test_reset_restarts_with_fresh_seeds(boot):
     first = seed()
     since = machine.attach("one")
     machine.send("do=reset\r")
+    again = machine.wait(r"hello, resetting\n", since).end()
+    machine.wait(r"^ask\n", again)  # the operator is still attached, to its successor
+    machine.detach()
     machine.wait(r"one: stop 1/5: the guest asked for a reset", since)
     machine.wait(r"one: restart 1 of 3 in 60 s", since)
-    again = machine.wait(r"one: start 7/7", since).end()
-    machine.wait(r"one\| ask", again)
     second = seed()
     assert len(set(first)) > 16 and len(set(second)) > 16 and first != second
     since = machine.attach("one")

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from machine import BUILD, FILES, ROOT, Machine, Scenario, compile_manifest, friendly, manifest, node
+from machine import BUILD, FILES, QEMU, ROOT, Scenario, hardware, compile_manifest, friendly, manifest, node
 
 BHMANIFEST = os.path.join(ROOT, "build/host/bhmanifest")
 GOOD = friendly(1, "do=hello")
@@ -137,8 +137,8 @@ def refused(machine, sentence):
 def tree(tmp_path_factory):
     """The device tree of the machine on which the loader refuses."""
     path = str(tmp_path_factory.mktemp("machine") / "virt.dtb")
-    subprocess.run(["qemu-system-aarch64", "-M", f"virt,virtualization=on,gic-version=3,iommu=smmuv3,dumpdtb={path}",
-                    "-cpu", "max", "-smp", "4", "-m", "512M", "-display", "none"], check=True, capture_output=True)
+    board, name, *rest = hardware()
+    subprocess.run([QEMU, board, f"{name},dumpdtb={path}", *rest], check=True, capture_output=True)
     return path
 
 

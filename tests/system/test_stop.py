@@ -10,14 +10,14 @@ from conftest import CPUS
 from machine import friendly, hostile, manifest
 from test_attacks import Neighbour
 
-HOLDERS = ["spin", "sleep", "sleep-priority", "sleep-group", "sleep-both", "sleep-disabled", "sleep-active",
+HOLDERS = ["spin", "sleep", "sleep-at-reset", "sleep-priority", "sleep-group", "sleep-both", "sleep-disabled", "sleep-active",
            "exception-loop", "suspend-loop", "suspend-masked", "all-off", "sgi-storm", "call-storm"]
-GROUP_OFF = {"sleep-group", "sleep-both", "sleep-disabled"}
+GROUP_OFF = {"sleep-at-reset", "sleep-group", "sleep-both", "sleep-disabled"}
 STAYS = {"auto": {"sleep-active"}, "sgi": {"sleep-active"} | GROUP_OFF}
 
 VMS = {"guard": friendly(1, "do=guard"), "other": friendly([2, 3], "do=second-off", autostart=0),
        **{name: hostile(core, f"do={name}", autostart=0) for core, name in enumerate(HOLDERS, 4)}}
-METHODS = {"auto": "by SGI, then by Group 0 SGI taken as FIQ", "sgi": "by SGI"}
+METHODS = {"auto": "by Group 0 SGI taken as FIQ, then by SGI", "sgi": "by SGI"}
 
 
 @pytest.fixture(params=[("max", "auto"), ("max", "sgi"), ("cortex-a72", "auto"), ("neoverse-n1", "sgi")],
@@ -29,7 +29,7 @@ def method(request):
 @pytest.fixture
 def machine(share, method):
     cpu, stop_method = method
-    machine = share(f"stop-{cpu}-{stop_method}", manifest(VMS, stop_method=stop_method), smp=18, **CPUS[cpu])
+    machine = share(f"stop-{cpu}-{stop_method}", manifest(VMS, stop_method=stop_method), smp=19, **CPUS[cpu])
     machine.wait(r"guard\| guard: on")
     return machine
 

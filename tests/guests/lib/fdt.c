@@ -16,8 +16,9 @@ uint32_t fdt_cell(const void *property, unsigned cell)
 {
 	const uint8_t *p = (const uint8_t *)property + cell * 4;
 
-	return property == NULL ? 0 :
-				  (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	return property == NULL
+		       ? 0
+		       : (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 static size_t length(const char *text)

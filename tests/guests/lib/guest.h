@@ -30,13 +30,16 @@
 	{                                                                                          \
 		uint64_t v;                                                                        \
                                                                                                    \
-		__asm__ volatile("ldr" instruction " %" width "0, [%1]" : "=r"(v) : "r"(at)        \
+		__asm__ volatile("ldr" instruction " %" width "0, [%1]"                            \
+				 : "=r"(v)                                                         \
+				 : "r"(at)                                                         \
 				 : "memory");                                                      \
 		return (uint##bits##_t)v;                                                          \
 	}                                                                                          \
 	static inline void write##bits(uint64_t at, uint##bits##_t v)                              \
 	{                                                                                          \
-		__asm__ volatile("str" instruction " %" width "0, [%1]" ::"r"((uint64_t)v), "r"(at) \
+		__asm__ volatile("str" instruction " %" width "0, [%1]" ::"r"((uint64_t)v),        \
+				 "r"(at)                                                           \
 				 : "memory");                                                      \
 	}
 

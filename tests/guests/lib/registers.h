@@ -87,6 +87,7 @@
 	X(dbgwcr0_el1, S2_0_C0_C0_7)                                                               \
 	X(dbgwvr3_el1, S2_0_C0_C3_6)                                                               \
 	X(dbgwcr3_el1, S2_0_C0_C3_7)                                                               \
+	X(dbgclaimclr_el1, S2_0_C7_C9_6)                                                           \
 	X(dbgclaimset_el1, S2_0_C7_C8_6)                                                           \
 	X(osdtrrx_el1, S2_0_C0_C0_2)                                                               \
 	X(osdtrtx_el1, S2_0_C0_C3_2)                                                               \
