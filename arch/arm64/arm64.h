@@ -89,14 +89,17 @@ void reset_el1(void);
 /* ---- gic.c: the physical interrupt controller ---- */
 
 #define DOORBELL_SGI 7 /* Linux uses 0 to 6; 8 to 15 may belong to the secure world */
+#define STOP_SGI 6 /* in Group 0, once a guest is to end */
 
 void gic_map(const struct machine *machine);
 void gic_init(void);
 void gic_cpu_idle(uint32_t cpu);
 void gic_cpu_guest(uint32_t cpu);
+/* In EL2: takes what woke this core out of both groups. */
+void gic_acknowledge(void);
 void gic_send_sgi(uint64_t hwid, uint32_t intid);
 void gic_send_sgi_group0(uint64_t hwid, uint32_t intid);
-void gic_prepare_stop(uint32_t cpu, bool group0);
+void gic_prepare_stop(uint32_t cpu);
 bool gic_one_security_state(void);
 void gic_spi_off(uint32_t intid);
 void gic_spi_route(uint32_t intid, uint64_t hwid);

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define GIC_SPURIOUS 1020
-
 /* PARange of at least 40 bits, 4 KiB granule at stage 2 (D19.2.83), PSCI by SMC, a GICv3 with affinity routing. */
 enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 {
@@ -111,10 +109,7 @@ void arch_wait(uint64_t deadline)
 	__asm__ volatile("wfi" ::: "memory");
 	write_sysreg(cnthp_ctl_el2, 0);
 	isb();
-	uint64_t intid = read_icc(ICC_IAR1_EL1);
-	if (intid < GIC_SPURIOUS)
-		write_icc(ICC_EOIR1_EL1, intid);
-	isb();
+	gic_acknowledge();
 }
 
 void arch_pause(void)
@@ -153,27 +148,24 @@ void arch_vm_quiesce(struct vm *vm)
 
 /*
  * The stage-2 root has gone: whatever makes the core fetch, or leaves WFI, brings
- * it here. The Group 0 SGI wakes any guest; should firmware route FIQs to itself
- * all the same, the Group 1 SGI is left.
+ * it here. A core that waits in EL2 hears the doorbell.
  */
 bool arch_stop_kick(uint32_t cpu, uint32_t attempt)
 {
 	uint64_t hwid = machine_facts()->cpu[cpu].hwid;
-	bool fiq = gic_stop_by_fiq();
 
-	if (attempt > (fiq ? 1 : 0))
+	if (attempt != 0)
 		return false;
-	gic_prepare_stop(cpu, fiq && attempt == 0);
-	if (fiq && attempt == 0)
-		gic_send_sgi_group0(hwid, DOORBELL_SGI);
-	else
-		gic_send_sgi(hwid, DOORBELL_SGI);
+	gic_prepare_stop(cpu);
+	gic_send_sgi(hwid, DOORBELL_SGI);
+	if (gic_stop_by_fiq())
+		gic_send_sgi_group0(hwid, STOP_SGI);
 	return true;
 }
 
 const char *arch_stop_method(void)
 {
-	return gic_stop_by_fiq() ? "by Group 0 SGI taken as FIQ, then by SGI" : "by SGI";
+	return gic_stop_by_fiq() ? "by SGI and by Group 0 SGI taken as FIQ" : "by SGI";
 }
 
 void arch_power_off(void)

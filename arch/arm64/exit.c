@@ -151,10 +151,10 @@ static void on_fiq(struct guest_exit *exit)
 	uint64_t intid = read_icc(ICC_IAR0_EL1);
 
 	exit->reason = EXIT_REGISTER;
-	if (intid >= 1020)
+	if (intid >= GIC_SPECIAL)
 		return;
 	write_icc(ICC_EOIR0_EL1, intid);
-	if (intid != DOORBELL_SGI)
+	if (intid != STOP_SGI)
 		exit->illegal = "interrupt put into Group 0";
 }
 

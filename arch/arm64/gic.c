@@ -162,7 +162,23 @@ void gic_cpu_idle(uint32_t cpu)
 	write_icc(ICC_PMR_EL1, 0xff);
 	uint64_t implemented = read_icc(ICC_PMR_EL1); /* the low bits are not there (12.2.18) */
 	pmr_floor = implemented & -implemented;
+	write_icc(ICC_IGRPEN0_EL1,
+		  stop_by_fiq ? 1 : 0); /* a stop signal must not block the doorbell */
 	write_icc(ICC_IGRPEN1_EL1, 1);
+	isb();
+}
+
+void gic_acknowledge(void)
+{
+	uint64_t intid = read_icc(ICC_IAR1_EL1);
+
+	if (intid < GIC_SPECIAL)
+		write_icc(ICC_EOIR1_EL1, intid);
+	if (stop_by_fiq) {
+		intid = read_icc(ICC_IAR0_EL1);
+		if (intid < GIC_SPECIAL)
+			write_icc(ICC_EOIR0_EL1, intid);
+	}
 	isb();
 }
 
@@ -213,16 +229,24 @@ void gic_send_sgi_group0(uint64_t hwid, uint32_t intid)
 	isb();
 }
 
-/* The guest owns these registers and may have switched the doorbell off: enabled, highest priority, in its group. */
-void gic_prepare_stop(uint32_t cpu, bool group0)
+/*
+ * The guest owns these registers and may have switched the signals off: enabled,
+ * highest priority, in their groups; and nothing else, so that no interrupt of
+ * the guest's own stands before them.
+ */
+void gic_prepare_stop(uint32_t cpu)
 {
 	uint64_t sgi = redist(cpu) + GICR_SGI_BASE;
-	uint32_t groups = read32(sgi + GICD_IGROUPR);
-	uint32_t bit = 1U << DOORBELL_SGI;
+	uint32_t signals = 1U << DOORBELL_SGI | 1U << STOP_SGI;
+	uint32_t groups = read32(sgi + GICD_IGROUPR) | 1U << DOORBELL_SGI;
 
+	if (stop_by_fiq)
+		groups &= ~(1U << STOP_SGI);
+	write32(sgi + GICD_ICENABLER, ~signals);
 	write8(sgi + GICD_IPRIORITYR + DOORBELL_SGI, 0);
-	write32(sgi + GICD_IGROUPR, group0 ? groups & ~bit : groups | bit);
-	write32(sgi + GICD_ISENABLER, bit);
+	write8(sgi + GICD_IPRIORITYR + STOP_SGI, 0);
+	write32(sgi + GICD_IGROUPR, groups);
+	write32(sgi + GICD_ISENABLER, signals);
 	dsb(sy);
 }
 

@@ -43,6 +43,7 @@
 #define GICR_WAKER_ASLEEP (1U << 2)
 
 #define GIC_PRIORITY 0xa0
+#define GIC_SPECIAL 1020 /* INTIDs from here on are no interrupts (2.2) */
 
 #define ICC_PMR_EL1 S3_0_C4_C6_0
 #define ICC_AP0R0_EL1 S3_0_C12_C8_4

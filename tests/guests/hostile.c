@@ -330,6 +330,15 @@ static void sleep_disabled(void)
 	sleep_masked();
 }
 
+/* An interrupt of the highest priority is pending all the time, in the group that is off. */
+static void sleep_pending(void)
+{
+	mask_group();
+	gic_enable(0, 0, 0);
+	write32(GIC_SGI_BASE + 0x200, 1);
+	sleep_masked();
+}
+
 /* An interrupt of the highest priority that is never ended: nothing can preempt it. */
 static void sleep_active(void)
 {
@@ -356,17 +365,12 @@ static void exception_loop(void)
 	__asm__ volatile("udf #0");
 }
 
-static void suspend_loop(void)
-{
-	mask_all();
-	say("holding\n");
-	FOREVER hvc(PSCI_CPU_SUSPEND, 0, 0, 0);
-}
-
-static void suspend_masked(void)
+/* Asleep most of the time, but in the hypervisor, which opens what the guest masked. */
+static void suspend(void)
 {
 	mask_group();
-	suspend_loop();
+	say("holding\n");
+	FOREVER hvc(PSCI_CPU_SUSPEND, 0, 0, 0);
 }
 
 static void all_off(void)
@@ -424,10 +428,10 @@ const struct behaviour behaviours[] = {
 	{"sleep-group", sleep_group},
 	{"sleep-both", sleep_both},
 	{"sleep-disabled", sleep_disabled},
+	{"sleep-pending", sleep_pending},
 	{"sleep-active", sleep_active},
 	{"exception-loop", exception_loop},
-	{"suspend-loop", suspend_loop},
-	{"suspend-masked", suspend_masked},
+	{"suspend", suspend},
 	{"all-off", all_off},
 	{"sgi-storm", sgi_storm},
 	{"call-storm", call_storm},

@@ -187,6 +187,11 @@ class Monitor:
         if answer:
             raise Failure(f"the emulator answers {line}: {answer}")
 
+    def pc(self, core):
+        """Where a core is."""
+        text = self.run("human-monitor-command", **{"command-line": "info registers", "cpu-index": core})
+        return int(re.search(r"PC=(\w+)", text).group(1), 16)
+
     def close(self):
         self.lines.close()
         self.socket.close()
@@ -305,6 +310,13 @@ class Machine:
             if not self._read(deadline):
                 self.fail(f"the emulator ended; /{pattern}/ did not come")
 
+    def until(self, condition, why, timeout=SECONDS):
+        """Looks until @condition() is true."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                self.fail(f"{why} within {timeout} s")
+
     def wait_end(self, timeout=SECONDS):
         """The emulator ends by itself."""
         deadline = time.monotonic() + timeout
@@ -360,10 +372,12 @@ class Machine:
 
     def settled(self, vm):
         """The exits of a silent VM: the last byte that it wrote may be on our screen before it is counted."""
-        counts = [{}, {}, self.exits()[vm]]
-        while not counts[-1] == counts[-2] == counts[-3]:
-            counts.append(self.exits()[vm])
-        return counts[-1]
+        same, counts = 0, self.exits()[vm]
+        while same < 5:
+            time.sleep(0.02)
+            before, counts = counts, self.exits()[vm]
+            same = same + 1 if counts == before else 0
+        return counts
 
     def memory(self, vm):
         """Where `memory` says that @vm's memory is: a list of (physical address, bytes, state)."""

@@ -145,6 +145,11 @@ def symbols():
     return {name: int(at, 16) for at, _, name in (line.split() for line in text.splitlines())}
 
 
+def involuntary(machine):
+    """The neighbour's exits, but for those of its console: it has just told us something."""
+    return {reason: n for reason, n in machine.exits()["guard"].items() if reason not in ("console", "total")}
+
+
 class Neighbour:
     """Nothing happens to the neighbour between the two ends of a `with`."""
 
@@ -153,12 +158,12 @@ class Neighbour:
 
     def __enter__(self):
         self.before = report(self.machine)
-        self.exits = self.machine.settled("guard")
+        self.exits = involuntary(self.machine)
 
     def __exit__(self, kind, *_):
         if kind:
             return
-        exits = self.machine.settled("guard")
+        exits = involuntary(self.machine)
         rounds, wrong, strays, ticks = report(self.machine)
         while rounds == self.before[0] or ticks == self.before[3]:  # it goes on; wait() limits how long this takes
             rounds, wrong, strays, ticks = report(self.machine)

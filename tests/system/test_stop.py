@@ -10,14 +10,16 @@ from conftest import CPUS
 from machine import friendly, hostile, manifest
 from test_attacks import Neighbour
 
-HOLDERS = ["spin", "sleep", "sleep-at-reset", "sleep-priority", "sleep-group", "sleep-both", "sleep-disabled", "sleep-active",
-           "exception-loop", "suspend-loop", "suspend-masked", "all-off", "sgi-storm", "call-storm"]
-GROUP_OFF = {"sleep-at-reset", "sleep-group", "sleep-both", "sleep-disabled"}
+HOLDERS = ["spin", "sleep", "sleep-at-reset", "sleep-priority", "sleep-group", "sleep-both", "sleep-disabled",
+           "sleep-pending", "sleep-active", "exception-loop", "suspend", "all-off", "sgi-storm", "call-storm"]
+GROUP_OFF = {"sleep-at-reset", "sleep-group", "sleep-both", "sleep-disabled", "sleep-pending"}
 STAYS = {"auto": {"sleep-active"}, "sgi": {"sleep-active"} | GROUP_OFF}
 
 VMS = {"guard": friendly(1, "do=guard"), "other": friendly([2, 3], "do=second-off", autostart=0),
        **{name: hostile(core, f"do={name}", autostart=0) for core, name in enumerate(HOLDERS, 4)}}
-METHODS = {"auto": "by Group 0 SGI taken as FIQ, then by SGI", "sgi": "by SGI"}
+GUEST_RAM = 0x40000000
+WFI = b"\x7f\x20\x03\xd5"
+METHODS = {"auto": "by SGI and by Group 0 SGI taken as FIQ", "sgi": "by SGI"}
 
 
 @pytest.fixture(params=[("max", "auto"), ("max", "sgi"), ("cortex-a72", "auto"), ("neoverse-n1", "sgi")],
@@ -29,14 +31,28 @@ def method(request):
 @pytest.fixture
 def machine(share, method):
     cpu, stop_method = method
-    machine = share(f"stop-{cpu}-{stop_method}", manifest(VMS, stop_method=stop_method), smp=19, **CPUS[cpu])
+    machine = share(f"stop-{cpu}-{stop_method}", manifest(VMS, stop_method=stop_method), smp=4 + len(HOLDERS),
+                    **CPUS[cpu])
     machine.wait(r"guard\| guard: on")
     return machine
+
+
+def core_of(name):
+    return HOLDERS.index(name) + 4
+
+
+def asleep(machine, name):
+    """True when the guest's core stands behind a WFI."""
+    pc = machine.monitor.pc(core_of(name)) - GUEST_RAM
+    base, size, _ = machine.memory(name)[0]
+    return 4 <= pc < size and machine.physical(base + pc - 4, 4) == WFI
 
 
 def hold(machine, name):
     since = machine.start(name)
     machine.wait(rf"{name}\| holding", since)
+    if name.startswith("sleep"):
+        machine.until(lambda: asleep(machine, name), f"{name} does not fall asleep")
 
 
 @pytest.mark.parametrize("name", HOLDERS)
@@ -49,8 +65,7 @@ def test_stop(machine, method, name):
         machine.wait(rf"{name}: stop 2/5: stop sent, {METHODS[method[1]]}\n", since)
         if stays:
             assert answer == ["a core did not leave its guest and is quarantined"]
-            core = HOLDERS.index(name) + 4
-            machine.wait(rf"{name}: core {core} did not leave its guest: quarantined until reset", since)
+            machine.wait(rf"{name}: core {core_of(name)} did not leave its guest: quarantined until reset", since)
         else:
             assert answer == []
             machine.wait(rf"{name}: stop 5/5: cores idle", since)
