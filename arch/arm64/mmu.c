@@ -151,7 +151,9 @@ void arch_vm_remove(struct vm *vm)
 	struct page_table table = guest_space(vm);
 	uint64_t own = read_sysreg(vttbr_el2);
 
-	arch_vm_quiesce(vm); /* a pending SPI of high priority would stand before the stop signal */
+	/* A pending SPI of high priority would stand before the stop signal. */
+	if (vm_plan(vm)->console != 0)
+		gic_spi_off(vm_plan(vm)->console_irq);
 	pt_switch(&table, false);
 	dsb(ish);
 	write_sysreg(vttbr_el2, (uint64_t)vm_plan(vm)->vmid << 48 | vm->stage2.v);
