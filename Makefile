@@ -2,9 +2,8 @@
 #
 # Bulkhead's one Makefile. `make help` lists the targets.
 #
-# Variables: ARCH=arm64, COMPILER=gcc|clang, V=1 (show commands).
-# Products:  build/<arch>-<compiler>/bulkhead.efi (the loader, with the resident core.elf in it) and
-#            build/host/bhmanifest.
+# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs (for run), V=1 (show commands).
+# Products:  build/ARCH-COMPILER/bulkhead.efi (the loader, with the resident core.elf in it) and build/host/bhmanifest.
 
 ARCH ?= arm64
 COMPILER ?= gcc
@@ -12,16 +11,24 @@ COMPILER ?= gcc
 CONFIG ?= .config
 B := build/$(ARCH)-$(COMPILER)
 H := build/host
+G := build/generated
 DEPS := build/deps
 
-ifeq ($(filter $(ARCH),arm64),)
-$(error ARCH=$(ARCH) is not known; it can be arm64)
+ARCHES := arm64 x86_64
+ifeq ($(filter $(ARCH),$(ARCHES)),)
+$(error ARCH=$(ARCH) is not known; it can be arm64 or x86_64)
 endif
 ifeq ($(filter $(COMPILER),gcc clang),)
 $(error COMPILER=$(COMPILER) is not known; it can be gcc or clang)
 endif
 
+# What the folders are called.
+FOLDER_arm64 := arm64
+FOLDER_x86_64 := x86
+A := $(FOLDER_$(ARCH))
+
 CROSS_arm64 := aarch64-linux-gnu-
+CROSS_x86_64 := x86_64-linux-gnu-
 CROSS := $(CROSS_$(ARCH))
 CC_gcc := $(CROSS)gcc
 CC_clang := clang --target=$(patsubst %-,%,$(CROSS))
@@ -54,7 +61,8 @@ endif
 # ---- What is built of what -------------------------------------------------------------------------------------------
 
 # Used by the loader and on the host, never by the resident core.
-LOADER_ONLY := core/manifest.c core/plan.c core/plan_print.c core/guest_fdt.c
+LOADER_ONLY := core/error_name.c core/manifest.c core/plan.c core/plan_print.c core/guest_boot.c core/guest_fdt.c \
+	core/guest_x86.c core/guest_acpi.c
 
 # Pure files that the resident core, the loader and the host tools have in common.
 SHARED_SRCS := core/error.c core/format.c core/plan_check.c core/plan_query.c
@@ -63,7 +71,7 @@ SHARED_SRCS := core/error.c core/format.c core/plan_check.c core/plan_query.c
 UNWANTED := $(if $(filter y,$(CONFIG_OPERATOR_PROMPT)),core/no_prompt.c,core/prompt.c)
 
 RESIDENT_SRCS := $(filter-out $(LOADER_ONLY) $(UNWANTED),$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c lib/*.c) \
-	$(wildcard arch/$(ARCH)/*.c arch/$(ARCH)/*.S)
+	$(wildcard arch/$(A)/*.c arch/$(A)/*.S arch/$(A)/*/*.c arch/$(A)/*/*.S)
 
 # mbedtls' ChaCha20, from source, with our own configuration. To enable it, write lib/mbedtls_config.h.
 MBEDTLS_CONFIG := $(wildcard lib/mbedtls_config.h)
@@ -72,58 +80,80 @@ LIB_SRCS := $(if $(MBEDTLS_CONFIG),$(addprefix $(DEPS)/mbedtls/library/,chacha20
 LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt_rw.c fdt_strerror.c \
 	fdt_addresses.c fdt_check.c)
 
-LOADER_SRCS := $(wildcard boot/*.c boot/$(ARCH)/*.c boot/$(ARCH)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
+LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
 
-# The parts that run on the host unchanged. The boot files listed here are pure functions over bytes.
+# The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
+PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c
 HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c arch/host/*.c) \
-	$(wildcard boot/machine_fdt.c boot/machine_acpi.c boot/cpio.c boot/elf.c boot/kernel_image.c boot/smbios.c boot/memory_map.c)
+	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-GUEST_SRCS := $(wildcard tests/guests/*.S tests/guests/*.c)
-GUEST_LIB_SRCS := $(wildcard tests/guests/lib/*.S tests/guests/lib/*.c)
+# A test guest is what there is of tests/guests/NAME.c, tests/guests/ARCH/NAME.c and the files in tests/guests/ARCH/NAME.
+GUEST_SRCS := $(wildcard tests/guests/*.c tests/guests/$(A)/*.c)
+GUEST_LIB_SRCS := $(wildcard tests/guests/lib/*.c tests/guests/$(A)/lib/*.c tests/guests/$(A)/lib/*.S)
+GUESTS := $(sort $(basename $(notdir $(GUEST_SRCS))))
 PLUGIN_SRCS := $(wildcard tests/bench/plugin_*.c)
 
-TIDY := $(patsubst %.c,$(B)/tidy/resident/%.ok,$(filter %.c,$(RESIDENT_SRCS))) \
-	$(patsubst %.c,$(B)/tidy/loader/%.ok,$(filter boot/%.c,$(LOADER_SRCS)) $(LOADER_ONLY)) \
-	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c) $(BHMANIFEST_SRCS) $(UNIT_SRCS))
+# Each file once: what is not of one architecture with arm64.
+TIDY_ANY := $(if $(filter arm64,$(ARCH)),%)
+TIDY := $(patsubst %.c,$(B)/tidy/resident/%.ok,$(filter $(or $(TIDY_ANY),arch/$(A)/%),$(filter %.c,$(RESIDENT_SRCS)))) \
+	$(patsubst %.c,$(B)/tidy/loader/%.ok,$(filter boot/$(or $(TIDY_ANY),$(A)/%),$(filter %.c,$(LOADER_SRCS)))) \
+	$(if $(TIDY_ANY),$(patsubst %.c,$(B)/tidy/loader/%.ok,$(LOADER_ONLY)) \
+	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c) $(BHMANIFEST_SRCS) $(UNIT_SRCS)))
 
 # ---- Flags -----------------------------------------------------------------------------------------------------------
 
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla
 STRICT := -std=c11 $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
-INCLUDES = -Iinclude -Iarch/$(ARCH)/include -I$(B)/include
+INCLUDES = -Iinclude -Iarch/$(A)/include -I$(B)/include -I$(G)/include
 
-# No compiler may use SIMD registers (they hold guests' state) or LSE atomics (cortex-a72 has none).
-MACHINE_arm64 := -march=armv8-a -mno-outline-atomics -mgeneral-regs-only -mstrict-align
+# No compiler may use SIMD registers (they hold guests' state) or LSE atomics (cortex-a72 has none). On x86 an interrupt may
+# write below the stack pointer.
+CODE_arm64 := -march=armv8-a -mno-outline-atomics -mgeneral-regs-only -mstrict-align
+CODE_x86_64 := -march=x86-64 -mgeneral-regs-only -mno-red-zone -mcmodel=small -fcf-protection=none
 # Nothing of the build machine's C library: the compiler's own headers and include/libc.
 FREESTANDING = -ffreestanding -nostdinc -isystem include/libc -isystem $(shell $(TCC) -print-file-name=include)
-TARGET_FLAGS = $(FREESTANDING) $(MACHINE_$(ARCH)) -fvisibility=hidden -fno-stack-protector -fno-common -O2 -g \
+TARGET_FLAGS = $(FREESTANDING) $(CODE_$(ARCH)) -fvisibility=hidden -fno-stack-protector -fno-common -O2 -g \
 	-fno-asynchronous-unwind-tables -MMD -MP $(INCLUDES)
-SYSTEM_INCLUDES := -isystem $(DEPS)/libfdt -isystem $(DEPS)/gnu-efi/include \
-	-isystem $(DEPS)/gnu-efi/include/aarch64 -isystem $(DEPS)/gnu-efi/include/protocol
 
-RESIDENT_FLAGS = $(TARGET_FLAGS) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/mbedtls/include \
+EFI_arm64 := $(DEPS)/gnu-efi
+EFI_x86_64 := $(DEPS)/gnu-efi-x86
+EFI_NAME_arm64 := aarch64
+EFI_NAME_x86_64 := x86_64
+EFI := $(EFI_$(ARCH))
+EFI_NAME := $(EFI_NAME_$(ARCH))
+EFI_CALLS_x86_64 := -DGNU_EFI_USE_MS_ABI
+SYSTEM_INCLUDES := -isystem $(DEPS)/libfdt -isystem $(EFI)/include -isystem $(EFI)/include/$(EFI_NAME) \
+	-isystem $(EFI)/include/protocol
+
+# What stands in a folder below an architecture's finds that one's private headers as if beside it.
+RESIDENT_FLAGS = $(TARGET_FLAGS) -iquote arch/$(A) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/mbedtls/include \
 	$(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
-LOADER_FLAGS = $(TARGET_FLAGS) -fpic -fshort-wchar $(SYSTEM_INCLUDES)
-GUEST_FLAGS = $(TARGET_FLAGS) -fpie
-HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -isystem $(DEPS)/libfdt \
+LOADER_FLAGS = $(TARGET_FLAGS) -iquote boot -fpic -fshort-wchar $(EFI_CALLS_$(ARCH)) $(SYSTEM_INCLUDES)
+GUEST_FLAGS_arm64 := -fpie
+GUEST_FLAGS_x86_64 := -fno-pie
+GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
+HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(G)/include \
+	-iquote boot -isystem $(DEPS)/libfdt \
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 8
 
 # What may stay resident, in cloc's code lines and in bytes of text and rodata.
-MAX_LINES := 4500
+MAX_LINES_arm64 := 4500
+MAX_LINES_x86_64 := 5500
+MAX_LINES := 8000
 MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
-run: ## build everything and start two Linux guests on Bulkhead in QEMU; Ctrl-C ends it
+run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs); Ctrl-C ends it
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)tools/run --build $(B)
+	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B)
 
 test: ## all checks and tests: builds, lint, unit, fuzz, size, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
@@ -132,8 +162,12 @@ test: ## all checks and tests: builds, lint, unit, fuzz, size, system, bench-smo
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
 
-builds: ## the image with gcc and with clang, both warning-free
-	$(Q)for compiler in gcc clang; do $(MAKE) --no-print-directory COMPILER=$$compiler image || exit 1; done
+# $(call each_arch,TARGET ...): makes the targets for every architecture
+each_arch = +$(Q)for arch in $(ARCHES); do $(MAKE) --no-print-directory ARCH=$$arch $(1) || exit 1; done
+
+builds: ## the images of all architectures with gcc and with clang, warning-free
+	$(Q)for compiler in gcc clang; do for arch in $(ARCHES); do \
+		$(MAKE) --no-print-directory ARCH=$$arch COMPILER=$$compiler image || exit 1; done; done
 
 release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-release
 	$(Q)$(MAKE) --no-print-directory CONFIG=configs/release_defconfig B=$(B)-release $(B)-release/bulkhead.efi
@@ -142,25 +176,40 @@ unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) ## unit tests on this machine, 
 
 fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
 
-system: image release guests $(H)/bhmanifest ## boot the real image in QEMU (needs `make image`'s inputs)
-	$(Q)if [ -d tests/system ]; then BUILD=$(B) $(PYTHON) -m pytest -q tests/system $(PYTEST_ARGS); fi
+# The tests find all architectures in BUILD/ARCH-COMPILER.
+system: $(H)/bhmanifest ## boot the real images in QEMU and Bochs
+	$(call each_arch,image release guests)
+	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
-bench: image plugins $(B)/bench/initrd.gz $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
-	$(Q)if [ -e tests/bench/run ]; then BUILD=$(B) $(PYTHON) tests/bench/run $(BENCH_ARGS); fi
+matrix: ## write docs/behaviour.md from the tables of the system tests
+	$(Q)$(PYTHON) tests/system/matrix.py
+
+bench: plugins $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
+	$(call each_arch,image bench-initrd)
+	$(Q)BUILD=build COMPILER=$(COMPILER) $(PYTHON) tests/bench/run $(BENCH_ARGS)
+
+bench-initrd: $(B)/bench/initrd.gz
 
 bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench
 
-lint: $(TIDY) ## formatting, clang-tidy, who includes whom, licence lines
-	$(Q)tools/lint $(B)
+lint: ## formatting, clang-tidy, who includes whom, licence lines
+	$(call each_arch,tidy)
+	$(Q)tools/lint $(foreach a,$(ARCHES),$(FOLDER_$a)=build/$a-$(COMPILER))
+
+tidy: $(TIDY)
 
 format: ## put the formatting of all C files right
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-size: $(B)/core.elf ## code lines and bytes of what stays resident, against their limits
-	$(Q)tools/size $(B)/core.elf $(MAX_LINES) $(MAX_BYTES) --not-resident $(LOADER_ONLY)
+size: ## code lines and bytes of what stays resident, against their limits
+	$(call each_arch,core)
+	$(Q)tools/size $(MAX_LINES) $(foreach a,$(ARCHES),$(FOLDER_$a)=build/$a-$(COMPILER)/core.elf:$(MAX_LINES_$a):$(MAX_BYTES)) \
+		--not-resident $(LOADER_ONLY) $(UNWANTED) core/guest_acpi.h $(addprefix include/bulkhead/,guest_boot.h manifest.h planner.h)
 
-guests: $(patsubst tests/guests/%,$(B)/guests/%.img,$(basename $(GUEST_SRCS))) ## the tiny test guests
+core: $(B)/core.elf
+
+guests: $(GUESTS:%=$(B)/guests/%$(if $(filter arm64,$(ARCH)),.img,.elf)) ## the tiny test guests
 
 plugins: $(PLUGIN_SRCS:tests/bench/%.c=$(H)/%.so)
 
@@ -176,7 +225,7 @@ clean: ## remove what was built; what tools/setup fetched stays
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image builds release unit fuzz system bench bench-smoke lint format size guests plugins menuconfig defconfig clean help
+.PHONY: run test image builds release unit fuzz system matrix bench bench-initrd bench-smoke lint tidy format size core guests plugins menuconfig defconfig clean help
 
 # ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
 
@@ -195,6 +244,18 @@ $(B)/tidy/loader/%.ok: %.c $(B)/loader/%.o .clang-tidy
 $(B)/tidy/host/%.ok: %.c $(H)/sanitized/%.o .clang-tidy
 	$(call say,TIDY,$<)
 	$(call tidy,$(HOST_FLAGS) -I$(H)/default/include)
+
+# ---- A guest's DSDT, from the compiler of ACPI's language -----------------------------------------------------------------
+
+# core/NAME.asl becomes <bulkhead/NAME.h> with an array NAME of bytes.
+ASL_HEADERS := $(patsubst core/%.asl,$(G)/include/bulkhead/%.h,$(wildcard core/*.asl))
+
+$(G)/include/bulkhead/%.h: core/%.asl
+	$(call say,IASL,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)iasl -vs -we -p $(G)/$* $< >$(G)/$*.log 2>&1 || { cat $(G)/$*.log; exit 1; }
+	$(Q){ echo '/* Made of $< by iasl. */'; echo '#include <bulkhead/types.h>'; \
+		echo 'static const uint8_t $*[] = {'; od -An -v -tx1 $(G)/$*.aml | sed 's/ \(..\)/ 0x\1,/g'; echo '};'; } >$@
 
 # ---- Configuration and version ---------------------------------------------------------------------------------------
 
@@ -226,12 +287,12 @@ $(B)/include/bulkhead/version.h: FORCE
 RESIDENT_OBJS := $(patsubst %,$(B)/resident/%.o,$(basename $(RESIDENT_SRCS)))
 RESIDENT_LIB_OBJS := $(LIB_SRCS:$(DEPS)/%.c=$(B)/resident/deps/%.o)
 
-$(B)/resident/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp
+$(B)/resident/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) -w -c $< -o $@
 
-$(B)/resident/%.o: %.c | $(B)/config.stamp
+$(B)/resident/%.o: %.c | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) $(STRICT) -c $< -o $@
@@ -244,12 +305,12 @@ $(B)/resident/%.o: %.S | $(B)/config.stamp
 # The compiler must not turn our memset into a call of memset.
 $(B)/resident/lib/string.o $(B)/loader/lib/string.o: TARGET_FLAGS += -fno-builtin $(if \
 	$(filter gcc,$(COMPILER)),-fno-tree-loop-distribute-patterns)
-$(B)/resident/arch/$(ARCH)/version.o $(B)/resident/core/main.o: $(B)/include/bulkhead/version.h
+$(B)/resident/arch/$(A)/version.o $(B)/resident/core/main.o: $(B)/include/bulkhead/version.h
 
-$(B)/core.elf: $(RESIDENT_OBJS) $(RESIDENT_LIB_OBJS) arch/$(ARCH)/core.lds
+$(B)/core.elf: $(RESIDENT_OBJS) $(RESIDENT_LIB_OBJS) arch/$(A)/core.lds
 	$(call say,LD,$@)
 	$(Q)$(LD) -static -pie --no-dynamic-linker --gc-sections -z text -z noexecstack -z max-page-size=4096 --build-id=sha1 \
-		-T arch/$(ARCH)/core.lds $(filter %.o,$^) -o $@
+		-T arch/$(A)/core.lds $(filter %.o,$^) -o $@
 
 $(B)/core.bin.elf: $(B)/core.elf
 	$(Q)$(OBJCOPY) --strip-all $< $@
@@ -261,12 +322,12 @@ LOADER_LIB_OBJS := $(LIBFDT_SRCS:$(DEPS)/%.c=$(B)/loader/deps/%.o)
 # Which resident image goes into the loader; tests of the loader alone name another one.
 CORE_IMAGE ?= $(B)/core.bin.elf
 
-$(B)/loader/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp
+$(B)/loader/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(LOADER_FLAGS) -w -c $< -o $@
 
-$(B)/loader/%.o: %.c | $(B)/config.stamp
+$(B)/loader/%.o: %.c | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(LOADER_FLAGS) $(STRICT) -c $< -o $@
@@ -277,23 +338,22 @@ $(B)/loader/%.o: %.S | $(B)/config.stamp
 	$(Q)$(TCC) $(LOADER_FLAGS) -DCORE_IMAGE='"$(CORE_IMAGE)"' -c $< -o $@
 
 $(B)/loader/boot/main.o: $(B)/include/bulkhead/version.h
-$(B)/loader/boot/$(ARCH)/core_image.o: $(CORE_IMAGE)
+$(filter %/core_image.o,$(LOADER_OBJS)): $(CORE_IMAGE)
 
 # Subsystem 10: EFI application.
 $(B)/bulkhead.so: $(LOADER_OBJS) $(LOADER_LIB_OBJS)
 	$(call say,LD,$@)
 	$(Q)$(LD) -shared -Bsymbolic -nostdlib -z text -z noexecstack --no-undefined --no-warn-rwx-segments \
 		--defsym=EFI_SUBSYSTEM=0xa --defsym=_entry=efi_main \
-		-T $(DEPS)/gnu-efi/lib/elf_aarch64_efi.lds $(DEPS)/gnu-efi/lib/crt0-efi-aarch64.o \
-		$^ $(DEPS)/gnu-efi/lib/libgnuefi.a -o $@
+		-T $(EFI)/lib/elf_$(EFI_NAME)_efi.lds $(EFI)/lib/crt0-efi-$(EFI_NAME).o $^ $(EFI)/lib/libgnuefi.a -o $@
 
-# gnu-efi up to 3.0.15 has the PE header in its crt0, so the file is a plain dump; later ones leave it to objcopy.
+# gnu-efi up to 3.0.15 has arm64's PE header in its crt0, so the file is a plain dump; otherwise objcopy makes it.
 EFI_SECTIONS := $(addprefix -j ,.text .rodata .dynamic .data '.rela*' .dynsym .reloc)
 
 $(B)/bulkhead.efi: $(B)/bulkhead.so
 	$(call say,EFI,$@)
-	$(Q)if $(OBJDUMP) -h $(DEPS)/gnu-efi/lib/crt0-efi-aarch64.o | grep -q '\.text\.head'; then \
-		format='-O binary'; else format=--target=efi-app-aarch64; fi; \
+	$(Q)if $(OBJDUMP) -h $(EFI)/lib/crt0-efi-$(EFI_NAME).o | grep -q '\.text\.head'; then \
+		format='-O binary'; else format=--target=efi-app-$(EFI_NAME); fi; \
 	$(OBJCOPY) $(EFI_SECTIONS) $$format $< $@
 
 # ---- Host: tools, unit tests, fuzzers --------------------------------------------------------------------------------
@@ -301,11 +361,11 @@ $(B)/bulkhead.efi: $(B)/bulkhead.so
 # host_objects KIND COMPILER FLAGS: how build/host/KIND/*.o and its archive libbulkhead.a are made. bhmanifest (plain) has the
 # limits of the image; tests have the default ones, which their expectations name.
 define host_objects
-$(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp $(H)/default/config.stamp
+$(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) -w -c $$< -o $$@
 
-$(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp
+$(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(INTERRUPTED) $(STRICT) -c $$< -o $$@
@@ -353,22 +413,22 @@ $(H)/plugin_%.so: tests/bench/plugin_%.c
 	$(Q)$(HOSTCC) -std=c11 -O2 -fPIC -shared -I$(DEPS)/qemu $$(pkg-config --cflags glib-2.0) $(WARNINGS) $< -o $@
 
 # What `make bench` boots and asks: a program for the measured Linux guests, and one that asks the planner.
-$(B)/bench/work: tests/bench/work.c
+$(B)/bench/work: tests/bench/work.c tests/bench/$(A)/processor.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CROSS)gcc -std=gnu11 -O2 -static $(WARNINGS) $< -o $@
+	$(Q)$(CROSS)gcc -std=gnu11 -O2 -static $(WARNINGS) -iquote tests/bench/$(A) $< -o $@
 
 $(B)/bench/initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
 	$(call say,INITRD,$@)
-	$(Q)tools/mkinitrd $@ $<=/work tests/bench/init=/init
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $<=/work tests/bench/init=/init
 
 $(H)/vm_memory: $(H)/plain/tests/bench/vm_memory.o $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
 	$(Q)$(HOSTCC) $^ -o $@
 
-# ---- Test guests: flat arm64 Image binaries --------------------------------------------------------------------------
+# ---- Test guests: flat arm64 Image binaries, x86-64 ELF files ---------------------------------------------------------
 
-$(B)/guest-obj/%.o: tests/guests/%.c | $(B)/config.stamp
+$(B)/guest-obj/%.o: tests/guests/%.c | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(GUEST_FLAGS) $(STRICT) -c $< -o $@
@@ -378,10 +438,16 @@ $(B)/guest-obj/%.o: tests/guests/%.S | $(B)/config.stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(GUEST_FLAGS) -c $< -o $@
 
-$(B)/guests/%.elf: $(B)/guest-obj/%.o $(patsubst tests/guests/%,$(B)/guest-obj/%.o,$(basename $(GUEST_LIB_SRCS))) \
-		tests/guests/guest.lds
+guest_srcs = $(filter %/$(1).c,$(GUEST_SRCS)) $(wildcard tests/guests/$(A)/$(1)/*.c tests/guests/$(A)/$(1)/*.S)
+guest_objects = $(patsubst tests/guests/%,$(B)/guest-obj/%.o,$(basename $(call guest_srcs,$(1))))
+$(foreach g,$(GUESTS),$(eval $(B)/guests/$(g).elf: $(call guest_objects,$(g))))
+
+GUEST_LDFLAGS_arm64 := -static -pie --no-dynamic-linker -z text
+GUEST_LDFLAGS_x86_64 := -static -z max-page-size=4096 --build-id=sha1 --no-warn-rwx-segments
+
+$(B)/guests/%.elf: $(patsubst tests/guests/%,$(B)/guest-obj/%.o,$(basename $(GUEST_LIB_SRCS))) tests/guests/$(A)/guest.lds
 	$(Q)mkdir -p $(@D)
-	$(Q)$(LD) -static -pie --no-dynamic-linker -z text -z noexecstack -T tests/guests/guest.lds $(filter %.o,$^) -o $@
+	$(Q)$(LD) $(GUEST_LDFLAGS_$(ARCH)) -z noexecstack -T tests/guests/$(A)/guest.lds $(filter %.o,$^) -o $@
 
 $(B)/guests/%.img: $(B)/guests/%.elf
 	$(call say,GUEST,$@)
@@ -389,23 +455,32 @@ $(B)/guests/%.img: $(B)/guests/%.elf
 
 # ---- The demo: what `make run` boots ---------------------------------------------------------------------------------
 
-$(B)/demo/manifest.dtb: tools/demo/demo.dts
+GUEST_arm64 := $(DEPS)/guest
+GUEST_x86_64 := $(DEPS)/guest-x86
+GUEST := $(GUEST_$(ARCH))
+KERNEL_arm64 := Image
+KERNEL_x86_64 := vmlinux
+KERNEL := $(KERNEL_$(ARCH))
+DEMO_arm64 := tools/demo/demo.dts
+DEMO_x86_64 := tools/demo/demo-x86.dts
+
+$(B)/demo/manifest.dtb: $(DEMO_$(ARCH)) tools/demo/demo.dts
 	$(call say,DTC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)dtc -q -I dts -O dtb $< -o $@
 
-$(B)/demo/initrd.gz: tools/mkinitrd $(wildcard tools/demo/*)
+$(B)/demo/initrd.gz: tools/mkinitrd tools/demo/init
 	$(call say,INITRD,$@)
-	$(Q)tools/mkinitrd $@
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox
 
-DEMO_FILES := Image=$(DEPS)/guest/Image initrd.gz=$(B)/demo/initrd.gz
+DEMO_FILES := $(KERNEL)=$(GUEST)/$(KERNEL) initrd.gz=$(B)/demo/initrd.gz
 
-$(B)/blob.cpio: $(B)/demo/manifest.dtb $(B)/demo/initrd.gz $(DEPS)/guest/Image tools/mkblob
+$(B)/blob.cpio: $(B)/demo/manifest.dtb $(B)/demo/initrd.gz $(GUEST)/$(KERNEL) tools/mkblob
 	$(call say,BLOB,$@)
 	$(Q)tools/mkblob $@ $< $(DEMO_FILES)
 
 # A folder that can be copied to a FAT stick, and the same as a disk image.
-$(B)/esp.stamp: $(B)/bulkhead.efi $(B)/demo/manifest.dtb $(B)/demo/initrd.gz $(DEPS)/guest/Image tools/mkesp
+$(B)/esp.stamp: $(B)/bulkhead.efi $(B)/demo/manifest.dtb $(B)/demo/initrd.gz $(GUEST)/$(KERNEL) tools/mkesp
 	$(call say,ESP,$(B)/esp)
 	$(Q)tools/mkesp $(B)/esp $(B)/bulkhead.efi $(B)/demo/manifest.dtb $(DEMO_FILES)
 	$(Q)touch $@

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "loader.h"
+#include "arch.h"
 
-#include <libfdt.h>
 #include <string.h>
 
-#include "arm64/cpu.h"
-#include "machine_acpi.h"
-#include "machine_fdt.h"
 #include "smbios.h"
 
 #include <bulkhead/format.h>
 
 static const EFI_GUID acpi_guid = ACPI_20_TABLE_GUID; /* UEFI 2.10 4.6.1 */
-static const EFI_GUID fdt_guid = EFI_DTB_TABLE_GUID;
+static const EFI_GUID smbios_guid = SMBIOS_TABLE_GUID;
 static const EFI_GUID smbios3_guid = SMBIOS3_TABLE_GUID;
 
-/* DSP0134 5.2.2 */
-struct smbios3_entry {
-	uint8_t anchor[5];
-	uint8_t unused[7];
-	uint8_t size[4];
-	uint8_t address[8];
-};
-
-static const void *configuration_table(const struct loader *l, const EFI_GUID *guid)
+const void *configuration_table(const struct loader *l, const EFI_GUID *guid)
 {
 	for (UINTN i = 0; i < l->system->NumberOfTableEntries; i++) {
 		const EFI_CONFIGURATION_TABLE *table = &l->system->ConfigurationTable[i];
@@ -34,54 +22,32 @@ static const void *configuration_table(const struct loader *l, const EFI_GUID *g
 	return NULL;
 }
 
-static enum bh_error read_device_tree(struct loader *l)
-{
-	enum bh_error error;
-
-	if (fdt_check_header(l->fdt) != 0)
-		return bh_fail(&l->report, BH_BAD_MACHINE,
-			       "the firmware's device tree is malformed");
-	error = machine_from_fdt(l->fdt, fdt_totalsize(l->fdt), l->machine, &l->report);
-	if (error == BH_OK)
-		l->regions.count =
-			machine_fdt_redistributors(l->fdt, l->regions.region, GIC_MAX_REGIONS);
-	return error;
-}
-
 static enum bh_error read_tables(struct loader *l)
 {
 	const void *rsdp = configuration_table(l, &acpi_guid);
 
-	if (rsdp != NULL)
-		return machine_from_acpi(rsdp, l->machine, &l->regions, &l->report);
-	l->fdt = configuration_table(l, &fdt_guid);
-	if (l->fdt != NULL)
-		return read_device_tree(l);
-	return bh_fail(&l->report, BH_BAD_MACHINE,
-		       "the firmware offers neither ACPI nor a device tree");
+	l->machine->arch = loader_arch.machine;
+	if (rsdp == NULL)
+		return arch_read_machine(l);
+	l->source = "ACPI";
+	return machine_from_acpi(rsdp, l->machine, &l->regions, &l->report);
 }
 
-static uint64_t little_endian(const uint8_t *at, unsigned bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes-- > 0)
-		value = value << 8 | at[bytes];
-	return value;
-}
-
-/* ACPI names only who wrote the tables; SMBIOS, where there is one, says what people call the machine. */
+/*
+ * ACPI names only who wrote the tables; SMBIOS, where there is one, says what people call the
+ * machine.
+ */
 static void read_name(struct loader *l)
 {
-	const struct smbios3_entry *entry = configuration_table(l, &smbios3_guid);
+	const void *entry = configuration_table(l, &smbios3_guid);
+	struct extent table;
 	char name[sizeof(l->machine->name)];
 
-	if (entry == NULL || memcmp(entry->anchor, "_SM3_", sizeof(entry->anchor)) != 0)
-		return;
-	if (smbios_system_name(pa_to_ptr(pa(little_endian(entry->address, 8))),
-			       little_endian(entry->size, 4), name, sizeof(name)))
-		bh_format(l->machine->name, sizeof(l->machine->name), "%s (%s)", name,
-			  l->fdt == NULL ? "ACPI" : "device tree");
+	if (entry == NULL)
+		entry = configuration_table(l, &smbios_guid);
+	if (entry != NULL && smbios_structures(entry, &table) &&
+	    smbios_system_name(pa_to_ptr(table.base), table.size, name, sizeof(name)))
+		bh_format(l->machine->name, sizeof(l->machine->name), "%s (%s)", name, l->source);
 }
 
 /*
@@ -95,15 +61,14 @@ static void keep_nodes(struct loader *l)
 	l->machine->nmemory = 0;
 }
 
-/* On a processor with MPIDR_EL1.MT, cores that differ in Aff0 only are threads of one core. */
 static void find_threads(struct machine *m)
 {
-	bool threads = (cpu_mpidr() & MPIDR_MT) != 0;
+	uint32_t bits = arch_thread_bits();
 
 	for (uint32_t i = 0; i < m->ncpus; i++) {
 		m->cpu[i].core_id = i;
-		for (uint32_t k = 0; threads && k < i; k++) {
-			if (m->cpu[k].hwid >> 8 == m->cpu[i].hwid >> 8)
+		for (uint32_t k = 0; k < i; k++) {
+			if (m->cpu[k].hwid >> bits == m->cpu[i].hwid >> bits)
 				m->cpu[i].core_id = m->cpu[k].core_id;
 		}
 	}
@@ -111,7 +76,7 @@ static void find_threads(struct machine *m)
 
 static enum bh_error find_boot_cpu(struct loader *l)
 {
-	uint64_t self = cpu_mpidr() & MPIDR_AFFINITY;
+	uint64_t self = arch_hwid();
 
 	for (uint32_t i = 0; i < l->machine->ncpus; i++) {
 		if (l->machine->cpu[i].hwid != self)
@@ -119,10 +84,9 @@ static enum bh_error find_boot_cpu(struct loader *l)
 		l->machine->boot_cpu = i;
 		return BH_OK;
 	}
-	return bh_fail(
-		&l->report, BH_BAD_MACHINE,
-		"firmware does not name the core it runs on (MPIDR 0x%llx) among the first %u",
-		(unsigned long long)self, CONFIG_MAX_CPUS);
+	return bh_fail(&l->report, BH_BAD_MACHINE,
+		       "firmware does not name the core it runs on (id 0x%llx) among the first %u",
+		       (unsigned long long)self, CONFIG_MAX_CPUS);
 }
 
 enum bh_error discover_machine(struct loader *l)
@@ -141,20 +105,4 @@ enum bh_error discover_machine(struct loader *l)
 	keep_nodes(l);
 	find_threads(l->machine);
 	return find_boot_cpu(l);
-}
-
-enum bh_error check_processor(struct loader *l)
-{
-	if (cpu_exception_level() != 2)
-		return bh_fail(
-			&l->report, BH_BAD_MACHINE,
-			"firmware runs at EL%u; a hypervisor needs EL2 (is virtualization on?)",
-			cpu_exception_level());
-	if (l->machine->arm64.gic_version == 2 || !cpu_has_gic_registers())
-		return bh_fail(&l->report, BH_BAD_MACHINE,
-			       "the interrupt controller is a GICv2; GICv3 or later is needed");
-	if (!l->machine->arm64.psci_smc)
-		return bh_fail(&l->report, BH_BAD_MACHINE,
-			       "firmware offers no PSCI by SMC, so no other core can be started");
-	return BH_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF-64 Object File Format 1.5 (System V ABI); ELF for the Arm 64-bit
- * Architecture (IHI 0056), 5.7 for relocations.
+ * ELF-64 Object File Format 1.5 (System V ABI). Relocations: ELF for the Arm 64-bit
+ * Architecture (IHI 0056) 5.7; System V ABI, AMD64 supplement 1.0, 4.4.
  */
 #include "elf.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define ET_DYN 3
-#define EM_AARCH64 183
 #define PT_LOAD 1
 #define PT_DYNAMIC 2
 #define PT_NOTE 4
@@ -20,7 +19,6 @@
 #define DT_RELA 7
 #define DT_RELASZ 8
 #define DT_RELAENT 9
-#define R_AARCH64_RELATIVE 1027
 #define NT_GNU_BUILD_ID 3
 #define MAX_SEGMENTS 16
 #define MAX_IMAGE (16 * MIB)
@@ -68,6 +66,9 @@ static_assert(sizeof(struct elf_header) == 64, "Elf64_Ehdr");
 static_assert(sizeof(struct elf_segment) == 56, "Elf64_Phdr");
 static_assert(sizeof(struct elf_rela) == 24, "Elf64_Rela");
 
+const struct elf_machine elf_aarch64 = {"AArch64", "R_AARCH64_RELATIVE", 183, 1027};
+const struct elf_machine elf_x86_64 = {"x86-64", "R_X86_64_RELATIVE", 62, 8};
+
 static enum bh_error bad(struct bh_report *report, const char *what)
 {
 	return bh_fail(report, BH_BAD_IMAGE, "the resident core: %s", what);
@@ -92,7 +93,8 @@ static struct elf_segment get_segment(const void *file, const struct elf_header 
 	return segment;
 }
 
-static enum bh_error check_header(const void *file, uint64_t size, struct bh_report *report)
+static enum bh_error check_header(const void *file, uint64_t size,
+				  const struct elf_machine *machine, struct bh_report *report)
 {
 	static const uint8_t ident[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1}; /* 64 bits, little-endian */
 	struct elf_header header;
@@ -101,8 +103,10 @@ static enum bh_error check_header(const void *file, uint64_t size, struct bh_rep
 		return bad(report, "the file is shorter than an ELF header");
 	header = get_header(file);
 	if (memcmp(header.ident, ident, sizeof(ident)) != 0 || header.type != ET_DYN ||
-	    header.machine != EM_AARCH64)
-		return bad(report, "not a position-independent AArch64 ELF file");
+	    header.machine != machine->number)
+		return bh_fail(report, BH_BAD_IMAGE,
+			       "the resident core: not a position-independent %s ELF file",
+			       machine->name);
 	if (header.phentsize != sizeof(struct elf_segment) || header.phnum > MAX_SEGMENTS ||
 	    !range_inside(header.phoff, header.phnum * sizeof(struct elf_segment), 0, size))
 		return bad(report, "the program headers do not lie in the file");
@@ -185,16 +189,16 @@ static enum bh_error check_layout(const struct elf_layout *layout, struct bh_rep
 	return BH_OK;
 }
 
-enum bh_error elf_check(const void *file, uint64_t size, struct elf_layout *layout,
-			struct bh_report *report)
+enum bh_error elf_check(const void *file, uint64_t size, const struct elf_machine *machine,
+			struct elf_layout *layout, struct bh_report *report)
 {
-	enum bh_error error = check_header(file, size, report);
+	enum bh_error error = check_header(file, size, machine, report);
 	struct elf_header header;
 
 	if (error != BH_OK)
 		return error;
 	header = get_header(file);
-	*layout = (struct elf_layout){.entry = header.entry};
+	*layout = (struct elf_layout){.machine = machine, .entry = header.entry};
 	for (size_t i = 0; i < header.phnum; i++) {
 		struct elf_segment segment = get_segment(file, &header, i);
 
@@ -231,9 +235,11 @@ static bool find_rela(const uint8_t *image, uint64_t size, const struct elf_segm
 	       range_inside(rela->offset, rela->size, 0, size);
 }
 
-static enum bh_error relocate(uint8_t *image, uint64_t size, const struct elf_segment *dynamic,
-			      uint64_t base, struct bh_report *report)
+static enum bh_error relocate(uint8_t *image, const struct elf_layout *layout,
+			      const struct elf_segment *dynamic, uint64_t base,
+			      struct bh_report *report)
 {
+	uint64_t size = layout->size;
 	struct elf_range table;
 
 	if (!find_rela(image, size, dynamic, &table))
@@ -243,8 +249,10 @@ static enum bh_error relocate(uint8_t *image, uint64_t size, const struct elf_se
 		uint64_t value;
 
 		memcpy(&rela, image + table.offset + at, sizeof(rela));
-		if (rela.info != R_AARCH64_RELATIVE)
-			return bad(report, "a relocation other than R_AARCH64_RELATIVE");
+		if (rela.info != layout->machine->relative)
+			return bh_fail(report, BH_BAD_IMAGE,
+				       "the resident core: a relocation other than %s",
+				       layout->machine->relative_name);
 		if (!range_inside(rela.offset, sizeof(value), 0, size) || rela.addend > size)
 			return bad(report, "a relocation points outside the image");
 		value = base + rela.addend;
@@ -272,5 +280,5 @@ enum bh_error elf_load(const void *file, uint64_t size, const struct elf_layout 
 		else if (segment.type == PT_DYNAMIC)
 			dynamic = segment;
 	}
-	return relocate(to, layout->size, &dynamic, base, report);
+	return relocate(to, layout, &dynamic, base, report);
 }

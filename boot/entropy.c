@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "loader.h"
+#include "arch.h"
 
 #include <libfdt.h>
 #include <string.h>
-
-#include "arm64/cpu.h"
 
 #define SAMPLES_PER_BYTE 64
 
@@ -23,7 +21,7 @@ static bool from_processor(uint8_t *seed)
 	for (size_t i = 0; i < BOOT_SEED_BYTES; i += sizeof(uint64_t)) {
 		uint64_t value;
 
-		if (!cpu_random(&value))
+		if (!arch_random(&value))
 			return false;
 		memcpy(seed + i, &value, sizeof(value));
 	}
@@ -49,11 +47,11 @@ static bool from_device_tree(const struct loader *l, uint8_t *seed)
 /* The time that loads and counter reads take varies a little. Weak, hence said aloud. */
 static void from_jitter(uint8_t *seed)
 {
-	uint64_t state = cpu_counter();
+	uint64_t state = arch_counter();
 
 	for (size_t i = 0; i < BOOT_SEED_BYTES; i++) {
 		for (size_t k = 0; k < SAMPLES_PER_BYTE; k++) {
-			state ^= cpu_counter();
+			state ^= arch_counter();
 			state *= 0x9e3779b97f4a7c15ULL; /* odd, so nothing is lost */
 			state ^= state >> 29;
 		}

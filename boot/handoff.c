@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "loader.h"
-
-#include "arm64/cpu.h"
+#include "arch.h"
 
 #define ATTEMPTS 8
 
@@ -34,8 +32,7 @@ enum bh_error hand_off(struct loader *l)
 
 	if (error != BH_OK)
 		return error;
-	cpu_mask_interrupts();
-	cpu_clean(pa_to_ptr(l->core.base), l->core.size);
+	arch_prepare_entry(l->info, pa_to_ptr(l->core.base), l->core.size);
 	entry(l->info);
 	__builtin_unreachable();
 }

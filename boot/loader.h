@@ -6,14 +6,16 @@
 #include <efi.h>
 
 #include <bulkhead/boot_info.h>
+#include <bulkhead/planner.h>
 
 #include "elf.h"
-#include "gic.h"
+#include "machine_acpi.h"
 #include "memory_map.h"
 
 #define LOADER_MAX_IMAGES                                                                          \
-	(CONFIG_MAX_VMS * 2 + 1) /* kernel and initrd of each VM, the device trees */
-#define LOADER_MAX_PAGES (LOADER_MAX_IMAGES + 8)
+	(CONFIG_MAX_VMS * 2 + 1) /* kernel and initrd of each VM, what they are told */
+#define LOADER_MAX_PAGES                                                                           \
+	(LOADER_MAX_IMAGES + CONFIG_MAX_VMS + 10) /* laid-out kernels; what else is taken once */
 
 struct loader {
 	EFI_HANDLE self;
@@ -29,6 +31,7 @@ struct loader {
 	const void *blob; /* the packed files, once they were needed */
 	uint64_t blob_size;
 
+	const char *source; /* where l->machine comes from, for people */
 	const void *fdt; /* the firmware's; NULL when there is none or ACPI is used */
 	struct gic_regions regions;
 	struct node_map nodes;
@@ -38,7 +41,7 @@ struct loader {
 	struct manifest *manifest;
 	uint32_t nimages;
 	struct image_info images[LOADER_MAX_IMAGES];
-	struct extent trees; /* GUEST_FDT_MAX for each VM's device tree */
+	struct extent boots; /* what each VM is told: plan_boot_bytes() each, in VM order */
 	struct extent core;
 	struct elf_layout layout;
 	struct boot_info *info; /* in @core */
@@ -61,6 +64,10 @@ enum bh_error firmware_failed(struct loader *l, const char *what, EFI_STATUS sta
 enum bh_error pages_take(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size, uint64_t align,
 			 struct extent *out);
 
+/* The same, not beyond @end. */
+enum bh_error pages_take_below(struct loader *l, EFI_MEMORY_TYPE type, uint64_t size,
+			       uint64_t align, uint64_t end, struct extent *out);
+
 /* Gives everything back. */
 void pages_give_back(struct loader *l);
 
@@ -74,11 +81,11 @@ enum bh_error files_read(struct loader *l, const char *name, struct extent *exte
 
 /* --- discover.c --- */
 
-/* Fills l->machine from ACPI or the device tree; memory comes from memory_read(). */
+/* Fills l->machine from ACPI or what there is instead; memory comes from memory_read(). */
 enum bh_error discover_machine(struct loader *l);
 
-/* What the processor itself must offer. */
-enum bh_error check_processor(struct loader *l);
+/* What firmware published under @guid (UEFI 2.10 4.6); NULL when there is nothing. */
+const void *configuration_table(const struct loader *l, const EFI_GUID *guid);
 
 /* --- memory.c --- */
 
@@ -98,12 +105,15 @@ enum bh_error read_manifest(struct loader *l);
  */
 enum bh_error read_images(struct loader *l);
 
+/* The file @name, NULL when it was not read. */
+struct image_info *find_image(struct loader *l, const char *name);
+
 /* --- entropy.c --- */
 
 /* Fills l->info->seed from the best source there is, and says which. */
 void gather_entropy(struct loader *l);
 
-/* --- core_image.c --- */
+/* --- load_core.c --- */
 
 /*
  * Takes the core's extent, loads and relocates the embedded core there, and starts l->info

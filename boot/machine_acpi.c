@@ -2,7 +2,8 @@
 /*
  * ACPI 6.5: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT, 5.2.16 SRAT,
  * 5.2.25 GTDT, 6.4.3.6 Extended Interrupt descriptor. PCI Firmware 3.3, 4.1.2
- * MCFG. IORT: Arm DEN0049E. SPCR: Microsoft, Serial Port Console Redirection.
+ * MCFG. IORT: Arm DEN0049E. SPCR and DBG2: Microsoft, Serial Port Console Redirection and
+ * Debug Port Table 2. DMAR: Intel VT-d 4.1, 8. IVRS: AMD I/O Virtualization 3.08, 5.2.
  */
 #include "machine_acpi.h"
 
@@ -16,6 +17,11 @@
 #define MAX_TABLE (16 * MIB)
 #define MPIDR_AFFINITY 0xff00ffffffULL /* Arm ARM D19.2.98, MPIDR_EL1 */
 #define FIRST_SPI 32
+#define NO_APIC 0xffU /* broadcast: firmware's mark for a processor that is not there */
+#define NO_X2APIC UINT32_MAX
+#define DBG2_SERIAL 0x8000
+#define GAS_SYSTEM_MEMORY 0 /* address spaces, ACPI 6.5 5.2.3.2 */
+#define GAS_SYSTEM_IO 1
 
 /* A table, or an entry of one. Reading behind its end gives 0: old revisions are shorter. */
 struct table {
@@ -71,14 +77,18 @@ static void spi_used(struct acpi_reader *r, uint32_t gsiv)
 {
 	uint32_t n = gsiv - FIRST_SPI;
 
-	if (gsiv >= FIRST_SPI && n < MACHINE_SPI_COUNT)
+	if (r->machine->arch == MACHINE_ARM64 && gsiv >= FIRST_SPI && n < MACHINE_SPI_COUNT)
 		r->machine->arm64.spi_used[n / 8] |= (uint8_t)(1U << (n % 8));
 }
 
-/* The sub-table at @at: type, then its length in @width bytes. False when it is not whole. */
-static bool entry_at(const struct table *t, uint64_t at, size_t width, struct table *entry)
+/*
+ * The sub-table at @at, whose length stands in @width bytes at its @offset. False when it is not
+ * whole.
+ */
+static bool entry_at(const struct table *t, uint64_t at, uint64_t offset, size_t width,
+		     struct table *entry)
 {
-	uint64_t size = get(t, at + 1, width);
+	uint64_t size = get(t, at + offset, width);
 
 	if (size < 4 || !range_inside(at, size, 0, t->size))
 		return false;
@@ -128,7 +138,7 @@ static void madt_msi_frame(struct acpi_reader *r, const struct table *e)
 		spi_used(r, get16(e, 22) + i);
 }
 
-static enum bh_error madt_entry(struct acpi_reader *r, const struct table *t, const struct table *e)
+static enum bh_error madt_arm64(struct acpi_reader *r, const struct table *t, const struct table *e)
 {
 	struct machine_arm64 *arm64 = &r->machine->arm64;
 
@@ -153,15 +163,84 @@ static enum bh_error madt_entry(struct acpi_reader *r, const struct table *t, co
 	}
 }
 
+/*
+ * A processor with local APIC @id. One that is only "online capable" is for hot-plug: it is not
+ * there. Firmware may name a processor both as APIC and as x2APIC.
+ */
+static void madt_apic(struct acpi_reader *r, uint32_t id, uint32_t flags, uint32_t uid)
+{
+	struct machine *m = r->machine;
+
+	if (!(flags & 1) || m->ncpus == CONFIG_MAX_CPUS)
+		return;
+	for (uint32_t i = 0; i < m->ncpus; i++) {
+		if (m->cpu[i].hwid == id)
+			return;
+	}
+	m->cpu[m->ncpus] = (struct machine_cpu){.hwid = id, .core_id = m->ncpus};
+	r->uid[m->ncpus++] = uid;
+}
+
+static enum bh_error madt_ioapic(struct acpi_reader *r, const struct table *t,
+				 const struct table *e)
+{
+	struct machine_x86 *x86 = &r->machine->x86;
+
+	if (x86->nioapics == MACHINE_MAX_IOAPIC)
+		return bad(r, t, "names more IOAPICs than this build allows");
+	x86->ioapic[x86->nioapics++] =
+		(struct machine_ioapic){.base = pa(get32(e, 4)), .gsi_base = get32(e, 8)};
+	return BH_OK;
+}
+
+/* The global system interrupt of ISA interrupt @irq: the same number where nothing else was said. */
+static uint32_t isa_gsi(const struct acpi_reader *r, uint8_t irq)
+{
+	bool moved = irq < ACPI_ISA_IRQS && r->isa_moved[irq];
+
+	return moved ? r->isa_gsi[irq] : irq;
+}
+
+static void madt_override(struct acpi_reader *r, const struct table *e)
+{
+	uint8_t irq = get8(e, 3);
+
+	if (get8(e, 2) != 0 || irq >= ACPI_ISA_IRQS) /* bus 0: ISA */
+		return;
+	r->isa_moved[irq] = true;
+	r->isa_gsi[irq] = get32(e, 4);
+}
+
+static enum bh_error madt_x86(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	switch (get8(e, 0)) {
+	case 0:
+		if (get8(e, 3) != NO_APIC)
+			madt_apic(r, get8(e, 3), get32(e, 4), get8(e, 2));
+		return BH_OK;
+	case 1:
+		return madt_ioapic(r, t, e);
+	case 2:
+		madt_override(r, e);
+		return BH_OK;
+	case 9:
+		if (get32(e, 4) != NO_X2APIC)
+			madt_apic(r, get32(e, 4), get32(e, 8), get32(e, 12));
+		return BH_OK;
+	default: /* as 5, the local APICs' address: it is not used in x2APIC mode */
+		return BH_OK;
+	}
+}
+
 static enum bh_error read_madt(struct acpi_reader *r, const struct table *t)
 {
 	enum bh_error error = BH_OK;
 	struct table e;
 
 	for (uint64_t at = 44; at < t->size && error == BH_OK; at += e.size) {
-		if (!entry_at(t, at, 1, &e))
+		if (!entry_at(t, at, 1, 1, &e))
 			return bad(r, t, "has a malformed entry");
-		error = madt_entry(r, t, &e);
+		error = r->machine->arch == MACHINE_X86 ? madt_x86(r, t, &e) : madt_arm64(r, t, &e);
 	}
 	return error;
 }
@@ -190,7 +269,7 @@ static enum bh_error read_gtdt(struct acpi_reader *r, const struct table *t)
 	for (uint32_t i = 0; i < 4; i++)
 		r->machine->arm64.timer_ppi[i] = get32(t, 48 + 8 * i);
 	for (uint32_t i = 0; i < get32(t, 88); i++, at += e.size) {
-		if (!entry_at(t, at, 2, &e))
+		if (!entry_at(t, at, 1, 2, &e))
 			return bad(r, t, "has a malformed platform timer");
 		gtdt_platform_timer(r, &e);
 	}
@@ -245,14 +324,50 @@ static enum bh_error read_iort(struct acpi_reader *r, const struct table *t)
 	struct table e;
 
 	for (uint32_t i = 0; i < get32(t, 36) && error == BH_OK; i++, at += e.size) {
-		if (!entry_at(t, at, 2, &e))
+		if (!entry_at(t, at, 1, 2, &e))
 			return bad(r, t, "has a malformed node");
 		error = iort_node(r, t, &e);
 	}
 	return error;
 }
 
-/* ---- MCFG, SPCR, SRAT, FADT ---- */
+/* ---- DMAR, IVRS ---- */
+
+/* AMD's firmware describes one IOMMU in several blocks, one for each age of software. */
+static enum bh_error iommu(struct acpi_reader *r, const struct table *t, uint64_t base)
+{
+	struct machine_x86 *x86 = &r->machine->x86;
+
+	for (uint32_t i = 0; i < x86->niommus; i++) {
+		if (x86->iommu[i].v == base)
+			return BH_OK;
+	}
+	if (x86->niommus == MACHINE_MAX_IOMMU)
+		return bad(r, t, "names more IOMMUs than this build allows");
+	x86->iommu[x86->niommus++] = pa(base);
+	return BH_OK;
+}
+
+/* Both tables: entries from 48 on with a 16-bit length at 2, the registers' address at 8. */
+static enum bh_error read_iommus(struct acpi_reader *r, const struct table *t, bool amd)
+{
+	enum bh_error error = BH_OK;
+	struct table e;
+
+	for (uint64_t at = 48; at < t->size && error == BH_OK; at += e.size) {
+		uint8_t type;
+
+		if (!entry_at(t, at, 2, 2, &e))
+			return bad(r, t, "has a malformed entry");
+		type = get8(&e, 0);
+		if (amd ? type == 0x10 || type == 0x11 || type == 0x40 : get16(&e, 0) == 0)
+			error = iommu(r, t, get64(&e, 8));
+	}
+	r->machine->x86.iommu_is_amd = amd;
+	return error;
+}
+
+/* ---- MCFG, SPCR, DBG2, SRAT, FADT ---- */
 
 static enum bh_error read_mcfg(struct acpi_reader *r, const struct table *t)
 {
@@ -272,17 +387,90 @@ static enum bh_error read_mcfg(struct acpi_reader *r, const struct table *t)
 	return BH_OK;
 }
 
-static void read_spcr(struct acpi_reader *r, const struct table *t)
+/* Types of serial port, DBG2 table 3: 16550 as such, as 16450 and as its address says. */
+static bool is_16550(uint32_t type)
+{
+	return type == 0x00 || type == 0x01 || type == 0x12;
+}
+
+/* Interrupt type, bit 0: the ISA interrupt at 53; bits 1 and 2: the global one at 54. */
+static void spcr_x86(struct acpi_reader *r, const struct table *t)
+{
+	uint8_t kind = get8(t, 52);
+
+	if (!is_16550(get8(t, 36)) || get8(t, 40) != GAS_SYSTEM_IO)
+		return;
+	r->machine->uart = pa(get16(t, 44));
+	r->machine->uart_irq = kind & 6 ? get32(t, 54) : kind & 1 ? isa_gsi(r, get8(t, 53)) : 0;
+}
+
+/* COM1 to COM4 have one interrupt for two by custom; other ports are used without. */
+static uint32_t custom_gsi(const struct acpi_reader *r, uint64_t port)
+{
+	switch (port) {
+	case 0x3f8:
+	case 0x3e8:
+		return isa_gsi(r, 4);
+	case 0x2f8:
+	case 0x2e8:
+		return isa_gsi(r, 3);
+	default:
+		return 0;
+	}
+}
+
+/* The debug port serves when no console is named. It comes without an interrupt. */
+static void dbg2_device(struct acpi_reader *r, const struct table *e)
+{
+	uint64_t address = get16(e, 18);
+
+	if (r->machine->uart.v != 0 || get8(e, 3) == 0 || get16(e, 12) != DBG2_SERIAL ||
+	    !is_16550(get16(e, 14)) || get8(e, address) != GAS_SYSTEM_IO)
+		return;
+	r->machine->uart = pa(get16(e, address + 4));
+	r->machine->uart_irq = custom_gsi(r, r->machine->uart.v);
+}
+
+static enum bh_error read_dbg2(struct acpi_reader *r, const struct table *t)
+{
+	uint64_t at = get32(t, 36);
+	struct table e;
+
+	if (r->machine->arch != MACHINE_X86)
+		return BH_OK;
+	for (uint32_t i = 0; i < get32(t, 40); i++, at += e.size) {
+		if (!entry_at(t, at, 1, 2, &e))
+			return bad(r, t, "has a malformed entry");
+		dbg2_device(r, &e);
+	}
+	return BH_OK;
+}
+
+static void spcr_arm64(struct acpi_reader *r, const struct table *t)
 {
 	uint8_t type = get8(t, 36);
 	bool pl011 =
 		type == 0x03 || type == 0x0d || type == 0x0e; /* PL011 and SBSA, DBG2 table 3 */
 
 	spi_used(r, get32(t, 54));
-	if (!pl011 || get8(t, 40) != 0) /* in system memory */
+	if (!pl011 || get8(t, 40) != GAS_SYSTEM_MEMORY)
 		return;
 	r->machine->uart = pa(get64(t, 44));
 	r->machine->uart_irq = get8(t, 52) & 8 ? get32(t, 54) : 0; /* bit 3: by the GIC */
+}
+
+static void read_spcr(struct acpi_reader *r, const struct table *t)
+{
+	if (r->machine->arch == MACHINE_X86)
+		spcr_x86(r, t);
+	else
+		spcr_arm64(r, t);
+}
+
+/* Before revision 2 a domain had 8 bits, and what follows them was reserved. */
+static uint32_t srat_node(const struct table *t, uint32_t domain)
+{
+	return get8(t, 8) < 2 ? domain & 0xff : domain;
 }
 
 static enum bh_error srat_memory(struct acpi_reader *r, const struct table *t,
@@ -298,17 +486,49 @@ static enum bh_error srat_memory(struct acpi_reader *r, const struct table *t,
 		return bad(r, t, "has a memory range that does not fit in 64 bits");
 	if (m->nmemory == MACHINE_MAX_MEMORY)
 		return bad(r, t, "names more memory ranges than this build allows");
-	m->memory[m->nmemory++] = (struct machine_memory){.extent = extent, .node = get32(e, 2)};
+	m->memory[m->nmemory++] =
+		(struct machine_memory){.extent = extent, .node = srat_node(t, get32(e, 2))};
 	return BH_OK;
 }
 
 static void srat_gicc(struct acpi_reader *r, const struct table *e)
 {
-	if (!(get32(e, 10) & 1))
+	if (!(get32(e, 10) & 1) || r->machine->arch != MACHINE_ARM64)
 		return;
 	for (uint32_t i = 0; i < r->machine->ncpus; i++) {
 		if (r->uid[i] == get32(e, 6))
 			r->machine->cpu[i].node = get32(e, 2);
+	}
+}
+
+/* The processor with APIC id @id, when @flags say that the entry counts, is of domain @node. */
+static void srat_apic(struct acpi_reader *r, uint32_t id, uint32_t flags, uint32_t node)
+{
+	if (!(flags & 1) || r->machine->arch != MACHINE_X86)
+		return;
+	for (uint32_t i = 0; i < r->machine->ncpus; i++) {
+		if (r->machine->cpu[i].hwid == id)
+			r->machine->cpu[i].node = node;
+	}
+}
+
+static enum bh_error srat_entry(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	switch (get8(e, 0)) {
+	case 0: /* the domain's upper 24 bits stand apart */
+		srat_apic(r, get8(e, 3), get32(e, 4),
+			  srat_node(t, get8(e, 2) | (get32(e, 8) & ~0xffU)));
+		return BH_OK;
+	case 1:
+		return srat_memory(r, t, e);
+	case 2:
+		srat_apic(r, get32(e, 8), get32(e, 12), get32(e, 4));
+		return BH_OK;
+	case 3:
+		srat_gicc(r, e);
+		return BH_OK;
+	default:
+		return BH_OK;
 	}
 }
 
@@ -318,20 +538,24 @@ static enum bh_error read_srat(struct acpi_reader *r, const struct table *t)
 	struct table e;
 
 	for (uint64_t at = 48; at < t->size && error == BH_OK; at += e.size) {
-		if (!entry_at(t, at, 1, &e))
+		if (!entry_at(t, at, 1, 1, &e))
 			return bad(r, t, "has a malformed entry");
-		if (get8(&e, 0) == 1)
-			error = srat_memory(r, t, &e);
-		else if (get8(&e, 0) == 3)
-			srat_gicc(r, &e);
+		error = srat_entry(r, t, &e);
 	}
 	return error;
 }
 
-/* ARM_BOOT_ARCH: bit 0 PSCI is there, bit 1 it is called by HVC. */
+/*
+ * ARM_BOOT_ARCH: bit 0 PSCI is there, bit 1 it is called by HVC. On x86 PM1a_CNT switches the
+ * machine off: X_PM1a_CNT_BLK where that is an I/O port (address space 1), else the old field.
+ */
 static void read_fadt(struct acpi_reader *r, const struct table *t)
 {
-	r->machine->arm64.psci_smc = (get16(t, 129) & 3) == 1;
+	if (r->machine->arch == MACHINE_ARM64)
+		r->machine->arm64.psci_smc = (get16(t, 129) & 3) == 1;
+	else
+		r->machine->x86.pm1_control =
+			get8(t, 172) == 1 && get64(t, 176) != 0 ? get16(t, 176) : get16(t, 64);
 }
 
 /* ---- AML: not interpreted, only searched for interrupt numbers ---- */
@@ -386,11 +610,24 @@ static void aml_prt_entry(struct acpi_reader *r, const struct table *t, uint64_t
 		spi_used(r, field[3]);
 }
 
+/* Name (_S5, Package () {SLP_TYPa, ...}): the package is shorter than 64 bytes (ACPI 6.5 7.4.2.6). */
+static void aml_s5(struct acpi_reader *r, const struct table *t, uint64_t at)
+{
+	static const uint8_t start[] = {0x08, '_', 'S', '5', '_', 0x12};
+	uint32_t type;
+
+	if (range_inside(at, sizeof(start) + 3, 0, t->size) &&
+	    memcmp(t->bytes + at, start, sizeof(start)) == 0 &&
+	    aml_integer(t, at + sizeof(start) + 2, &type) != 0)
+		r->machine->x86.s5_type = type & 7;
+}
+
 static void read_aml(struct acpi_reader *r, const struct table *t)
 {
 	for (uint64_t at = HEADER_BYTES; at < t->size; at++) {
 		aml_interrupts(r, t, at);
 		aml_prt_entry(r, t, at);
+		aml_s5(r, t, at);
 	}
 }
 
@@ -419,6 +656,12 @@ enum bh_error acpi_read_table(struct acpi_reader *r, const void *table, uint64_t
 		return read_mcfg(r, &t);
 	if (is(&t, "SRAT"))
 		return read_srat(r, &t);
+	if (is(&t, "DBG2"))
+		return read_dbg2(r, &t);
+	if (is(&t, "DMAR"))
+		return read_iommus(r, &t, false);
+	if (is(&t, "IVRS"))
+		return read_iommus(r, &t, true);
 	if (is(&t, "SPCR"))
 		read_spcr(r, &t);
 	if (is(&t, "FACP"))
@@ -496,6 +739,11 @@ static enum bh_error check_found(struct acpi_reader *r)
 {
 	struct machine *m = r->machine;
 
+	if (m->arch == MACHINE_X86) {
+		if (m->ncpus == 0)
+			return bh_fail(r->report, BH_BAD_MACHINE, "ACPI names no enabled core");
+		return BH_OK;
+	}
 	if (m->ncpus == 0)
 		return bh_fail(r->report, BH_BAD_MACHINE, "ACPI names no enabled core with a GIC");
 	if (m->arm64.gicd.v == 0)
@@ -523,5 +771,7 @@ enum bh_error machine_from_acpi(const void *rsdp, struct machine *machine,
 				return error;
 		}
 	}
+	if (machine->arch == MACHINE_X86 && machine->uart.v == 0)
+		machine->uart_irq = isa_gsi(&r, 4);
 	return check_found(&r);
 }

@@ -22,6 +22,7 @@
 #define GIC_PPI 1U
 #define PA_MAX ((uint64_t)1 << 52)
 #define MPIDR_AFFINITY 0xff00ffffffULL /* Arm ARM D19.2.101 */
+#define APIC_ID 0xffffffffULL /* x2APIC, Intel SDM vol. 3 11.12.5.1 */
 
 /* A property's value; data is NULL when there is none. */
 struct cells {
@@ -259,8 +260,9 @@ static enum bh_error read_cpu(struct walk *w)
 	if (w->depth != 2 || !has_string(w->fdt, w->node, "device_type", "cpu"))
 		return BH_OK;
 	if (reg.count == 0 || !number(&reg, 0, w->level[1].address_cells, &hwid) ||
-	    (hwid & ~MPIDR_AFFINITY) != 0)
-		return BAD(w, "/cpus/%s: reg: not an MPIDR", node_name(w));
+	    (hwid & ~(m->arch == MACHINE_X86 ? APIC_ID : MPIDR_AFFINITY)) != 0)
+		return BAD(w, "/cpus/%s: reg: not an %s", node_name(w),
+			   m->arch == MACHINE_X86 ? "APIC id" : "MPIDR");
 	if (m->ncpus == CONFIG_MAX_CPUS)
 		return bh_fail(w->report, BH_TOO_MANY,
 			       "/cpus/%s: this is core number %u; this build allows %u cores",
@@ -696,6 +698,20 @@ static void find_gic(struct walk *w)
 		w->gic_interrupt_cells = 4;
 }
 
+/* An x86 machine has no tree of its own: somebody wrote this one for bhmanifest. */
+static enum bh_error read_x86(struct walk *w)
+{
+	struct cells hz = get(w->fdt, 0, "tsc-hz");
+
+	w->m->arch = MACHINE_ARM64;
+	if (!has_string(w->fdt, 0, "compatible", "bulkhead,x86-machine"))
+		return BH_OK;
+	w->m->arch = MACHINE_X86;
+	if (hz.data && !number(&hz, 0, hz.count, &w->m->x86.tsc_hz))
+		return BAD(w, "/: tsc-hz: not a number of 64 bits");
+	return BH_OK;
+}
+
 static enum bh_error check_machine(const struct walk *w)
 {
 	if (w->m->ncpus == 0)
@@ -717,7 +733,9 @@ enum bh_error machine_from_fdt(const void *fdt, uint64_t size, struct machine *m
 	read_name(&w);
 	find_stdout(&w);
 	find_gic(&w);
-	error = walk(&w, read_node, true);
+	error = read_x86(&w);
+	if (error == BH_OK)
+		error = walk(&w, read_node, true);
 	if (error == BH_OK)
 		error = reserve_entries(&w);
 	if (error == BH_OK)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bulkhead's loader, a UEFI application: from firmware to the resident core. */
-#include "loader.h"
+#include "arch.h"
 
-#include <bulkhead/guest_fdt.h>
+#include <bulkhead/guest_boot.h>
 #include <bulkhead/version.h>
 
 EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *system);
@@ -17,9 +17,9 @@ static enum bh_error know_machine(struct loader *l)
 	if (error != BH_OK)
 		return error;
 	say(l, "Bulkhead %s on %s", BULKHEAD_VERSION, l->machine->name);
-	error = check_processor(l);
+	error = arch_check_processor(l);
 	if (error == BH_OK)
-		error = gic_probe(l->machine, &l->regions, &l->report);
+		error = arch_probe_machine(l);
 	if (error == BH_OK)
 		error = memory_prepare(l);
 	return error != BH_OK ? error : memory_read(l, l->machine, &key);
@@ -38,24 +38,26 @@ static enum bh_error make_plan(struct loader *l)
 			 &l->report);
 }
 
-static enum bh_error make_device_trees(struct loader *l)
+static enum bh_error make_boot_images(struct loader *l)
 {
 	struct boot_info *info = l->info;
 	enum bh_error error = BH_OK;
-	pa_t next = l->trees.base;
+	pa_t next = l->boots.base;
 
 	for (uint32_t i = 0; i < info->plan.nvms && error == BH_OK; i++) {
-		struct extent tree = {next, plan_fdt_bytes(info->plan.vm[i].ncores)};
+		struct extent boot = {next,
+				      plan_boot_bytes(&info->machine, info->plan.vm[i].ncores)};
 		uint32_t rng_seed = 0, kaslr_seed = 0;
 		uint64_t size = 0;
 
-		next = pa(extent_end(tree));
-
-		error = guest_fdt_make(&info->plan, i, &info->machine, l->manifest->vm[i].bootargs,
-				       pa_to_ptr(tree.base), tree.size, &size, &rng_seed,
-				       &kaslr_seed, &l->report);
+		next = pa(extent_end(boot));
+		error = guest_boot_make(
+			&info->plan, i, &info->machine,
+			plan_find_image(l->images, l->nimages, l->manifest->vm[i].kernel),
+			l->manifest->vm[i].bootargs, pa_to_ptr(boot.base), boot.size, &size,
+			&rng_seed, &kaslr_seed, &l->report);
 		if (error == BH_OK)
-			plan_set_fdt(&info->plan, i, tree, size, rng_seed, kaslr_seed);
+			plan_set_boot(&info->plan, i, boot, size, rng_seed, kaslr_seed);
 	}
 	return error;
 }
@@ -101,13 +103,13 @@ static enum bh_error seed(struct loader *l)
 
 /* The boot order. Each step either does its whole work or leaves its reason in l->report. */
 static enum bh_error (*const steps[])(struct loader *l) = {
-	know_machine, /* cores, interrupt controller, memory: from ACPI or a device tree */
+	know_machine, /* cores, interrupt controller, memory: from ACPI or what there is instead */
 	files_open, /* the volume we came from */
 	read_manifest, /* what the owner wants */
 	read_images, /* each file once, into pages of its own */
 	load_core, /* the resident image, relocated, with room for all it will need */
 	make_plan, /* who gets what */
-	make_device_trees, /* what each guest is told */
+	make_boot_images, /* what each guest is told */
 	check_and_print_plan, /* the isolation rules, from scratch */
 	set_pool, /* what the core may take pages from */
 	seed, /* entropy for the guests' seeds */

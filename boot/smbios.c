@@ -34,6 +34,29 @@ static const uint8_t *after_strings(const uint8_t *at, const uint8_t *end)
 	return NULL;
 }
 
+static uint64_t little_endian(const uint8_t *at, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	while (bytes-- > 0)
+		value = value << 8 | at[bytes];
+	return value;
+}
+
+/* 5.2.2 and 5.2.1 */
+bool smbios_structures(const uint8_t *entry, struct extent *table)
+{
+	if (memcmp(entry, "_SM3_", 5) == 0)
+		*table = (struct extent){pa(little_endian(entry + 0x10, 8)),
+					 little_endian(entry + 0xc, 4)};
+	else if (memcmp(entry, "_SM_", 4) == 0)
+		*table = (struct extent){pa(little_endian(entry + 0x18, 4)),
+					 little_endian(entry + 0x16, 2)};
+	else
+		return false;
+	return true;
+}
+
 bool smbios_system_name(const uint8_t *table, uint64_t size, char *name, size_t name_size)
 {
 	const uint8_t *end = table + size;

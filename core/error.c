@@ -16,20 +16,6 @@ const char *bh_strerror(enum bh_error error)
 	return "unknown error";
 }
 
-const char *bh_error_name(enum bh_error error)
-{
-	switch (error) {
-#define BH_ERROR_NAME_TEXT(name, text)                                                             \
-	case name:                                                                                 \
-		return #name;
-		BH_ERRORS(BH_ERROR_NAME_TEXT)
-#undef BH_ERROR_NAME_TEXT
-	case BH_ERROR_COUNT:
-		break;
-	}
-	return "BH_UNKNOWN_ERROR";
-}
-
 enum bh_error bh_fail(struct bh_report *report, enum bh_error error, const char *format, ...)
 {
 	va_list args;

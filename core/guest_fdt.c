@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include <bulkhead/format.h>
-#include <bulkhead/guest_fdt.h>
+#include <bulkhead/guest_boot.h>
 
 #define GIC_PHANDLE 1
 #define GIC_SPI 0 /* first cell of an interrupt, arm,gic-v3 binding */

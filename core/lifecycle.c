@@ -119,15 +119,15 @@ static void receive(const struct plan_vm *plan, const struct plan_image *image)
 /* Fresh seeds at every start: a guest that restarts must not see the same random numbers again. */
 static void seed(const struct plan_vm *plan)
 {
-	const struct plan_image *fdt = &plan->image[IMAGE_FDT];
+	const struct plan_image *boot = &plan->image[IMAGE_BOOT];
 	uint64_t left = 0;
-	uint8_t *at = pa_to_ptr(plan_translate(plan, fdt->to, &left));
+	uint8_t *at = pa_to_ptr(plan_translate(plan, boot->to, &left));
 
 	if (plan->rng_seed_offset != 0)
 		entropy_get(at + plan->rng_seed_offset, GUEST_RNG_SEED_BYTES);
 	if (plan->kaslr_seed_offset != 0)
 		entropy_get(at + plan->kaslr_seed_offset, sizeof(uint64_t));
-	arch_publish(at, fdt->size);
+	arch_publish(at, boot->size);
 }
 
 enum bh_error vm_load(struct vm *vm)
@@ -160,7 +160,7 @@ enum bh_error vm_start(struct vm *vm)
 	memset(&vm->shared.arch, 0, sizeof(vm->shared.arch));
 	vm->shared.vcpu[0] = (struct vcpu_shared){.power = VCPU_POWER_PENDING,
 						  .entry = plan->entry.v,
-						  .context = plan->image[IMAGE_FDT].to.v};
+						  .context = plan->image[IMAGE_BOOT].to.v};
 	set_state(vm, VM_RUNNING);
 	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
 		 plan->ncores == 1 ? "" : "s");

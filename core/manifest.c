@@ -333,6 +333,15 @@ static enum bh_error parse_bootargs(struct parse *p, const struct value *v)
 	return BH_OK;
 }
 
+static enum bh_error parse_boot_protocol(struct parse *p, const struct value *v)
+{
+	uint32_t chosen = 0;
+	enum bh_error error = choice(p, v, "linux", "pvh", &chosen);
+
+	p->vm->boot_protocol = chosen ? BOOT_PROTOCOL_PVH : BOOT_PROTOCOL_LINUX;
+	return error;
+}
+
 static enum bh_error parse_console(struct parse *p, const struct value *v)
 {
 	return choice(p, v, "none", "uart", &p->vm->console);
@@ -434,6 +443,7 @@ static const struct property vm_properties[] = {
 	{"kernel", parse_kernel, true},
 	{"initrd", parse_initrd, false},
 	{"bootargs", parse_bootargs, false},
+	{"boot-protocol", parse_boot_protocol, false},
 	{"console", parse_console, false},
 	{"autostart", parse_autostart, false},
 	{"restart-limit", parse_restart_limit, false},
@@ -445,7 +455,7 @@ static const struct property vm_properties[] = {
 static enum bh_error unknown_property(struct parse *p, const char *name,
 				      const struct property *table, size_t count)
 {
-	char known[128] = "none";
+	char known[144] = "none";
 	size_t length = 0;
 
 	for (size_t i = 0; i < count && length < sizeof(known); i++)

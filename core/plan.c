@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include <bulkhead/boot_info.h>
-#include <bulkhead/plan.h>
+#include <bulkhead/planner.h>
 
 #define SPI_FIRST 32U
 #define PA_MAX ((uint64_t)1 << 52) /* Arm's largest physical address space */
@@ -26,6 +26,25 @@ struct planner {
 	uint32_t owner[CONFIG_MAX_CPUS]; /* of each core: a VM's index, NOBODY or MANAGEMENT */
 };
 
+/* A guest's physical memory, by enum machine_arch. */
+struct guest_layout {
+	uint64_t ram_base;
+	uint64_t hole_base; /* no RAM from here up to hole_end */
+	uint64_t hole_end;
+	uint64_t boot_base; /* where the boot image stands; 0: behind the kernel */
+	uint64_t free_base; /* kernel and initrd stand here or above */
+};
+
+static const struct guest_layout layouts[] = {
+	[MACHINE_ARM64] = {GUEST_RAM_BASE, UINT64_MAX, UINT64_MAX, 0, GUEST_RAM_BASE},
+	[MACHINE_X86] = {0, GUEST_X86_HOLE_BASE, GUEST_X86_HOLE_END, GUEST_X86_BOOT_BASE, MIB},
+};
+
+static const struct guest_layout *layout_of(const struct planner *p)
+{
+	return &layouts[p->machine->arch];
+}
+
 static unsigned long long mib(uint64_t bytes)
 {
 	return bytes / MIB;
@@ -33,21 +52,23 @@ static unsigned long long mib(uint64_t bytes)
 
 /* --- sizes --- */
 
-uint64_t plan_vm_bytes(const struct manifest_vm *vm)
+uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *vm)
 {
 	uint64_t gib = align_up(vm->memory, GIB) / GIB;
 	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
 	uint64_t pages = VM_FIXED_PAGES + cpu_tables + gib;
 
+	if (machine->arch == MACHINE_X86) /* the hole's GiB takes a place in an upper table too */
+		pages = VM_X86_FIXED_PAGES + gib + gib / VM_GIB_PER_TABLE + 1;
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
 
-static uint64_t all_vm_bytes(const struct manifest *manifest)
+static uint64_t all_vm_bytes(const struct machine *machine, const struct manifest *manifest)
 {
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < manifest->nvms; i++)
-		bytes += plan_vm_bytes(&manifest->vm[i]);
+		bytes += plan_vm_bytes(machine, &manifest->vm[i]);
 	return bytes;
 }
 
@@ -72,8 +93,20 @@ uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *
 
 	return align_up(align_up(core_bytes, PAGE_SIZE) +
 				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +
-				all_vm_bytes(manifest),
+				all_vm_bytes(machine, manifest),
 			BLOCK_SIZE);
+}
+
+/* ACPI has at most 40 bytes for a core (MADT and SRAT) and for a region, and what core/guest_acpi.c says. */
+#define X86_BOOT_BYTES(ncores)                                                                     \
+	(GUEST_X86_TABLES + 2 * KIB + (CONFIG_MAX_REGIONS_PER_VM + (ncores)) * (uint64_t)40)
+static_assert(X86_BOOT_BYTES(CONFIG_MAX_CPUS) <= GUEST_BOOT_MAX, "the boot image of any VM fits");
+
+uint64_t plan_boot_bytes(const struct machine *machine, uint32_t ncores)
+{
+	if (machine->arch == MACHINE_X86)
+		return align_up(X86_BOOT_BYTES(ncores), PAGE_SIZE);
+	return align_up(3 * KIB + ncores * 160ULL, PAGE_SIZE);
 }
 
 /* --- is what we were given fit to plan with? --- */
@@ -131,7 +164,10 @@ static enum bh_error check_input(const struct planner *p)
 		error = check_memory(p->machine, p->report);
 	if (error != BH_OK)
 		return error;
-	if (p->machine->arm64.gic_version == 2)
+	if (p->machine->arch >= ARRAY_SIZE(layouts))
+		return bh_fail(p->report, BH_BAD_MACHINE, "machine: architecture %u is not known",
+			       p->machine->arch);
+	if (p->machine->arch == MACHINE_ARM64 && p->machine->arm64.gic_version == 2)
 		return bh_fail(p->report, BH_BAD_MACHINE,
 			       "machine: its interrupt controller is a GICv2; GICv3 or later is "
 			       "required");
@@ -144,11 +180,12 @@ static enum bh_error check_input(const struct planner *p)
 				       "images: '%s' is not in the machine's address space",
 				       p->images[i].name);
 	}
-	if (!is_sane(p->plan->core) || p->plan->core.size < all_vm_bytes(p->manifest))
+	if (!is_sane(p->plan->core) || p->plan->core.size < all_vm_bytes(p->machine, p->manifest))
 		return bh_fail(p->report, BH_NO_MEMORY,
 			       "hypervisor: its extent has %llu KiB; %llu KiB are needed for the "
 			       "VMs alone",
-			       p->plan->core.size / 1024ULL, all_vm_bytes(p->manifest) / 1024ULL);
+			       p->plan->core.size / 1024ULL,
+			       all_vm_bytes(p->machine, p->manifest) / 1024ULL);
 	return BH_OK;
 }
 
@@ -159,6 +196,11 @@ static enum bh_error plan_host(struct planner *p)
 	const struct manifest_host *host = &p->manifest->host;
 	uint32_t core = host->management_core;
 
+	if (p->machine->arch == MACHINE_X86 &&
+	    (host->console_interrupt != 0 || host->stop_method != STOP_AUTO))
+		return bh_fail(p->report, BH_BAD_VALUE,
+			       "/host: %s: this is for arm64 machines; it may not stand here",
+			       host->console_interrupt != 0 ? "console-interrupt" : "stop-method");
 	if (core == MANIFEST_ANY_CORE)
 		core = p->machine->boot_cpu;
 	if (core >= p->machine->ncpus)
@@ -203,10 +245,10 @@ static enum bh_error plan_options(struct planner *p)
 /* The VMs' extents stand at the end of the core's, in order; the pool is what lies before them. */
 static void plan_hypervisor(struct planner *p)
 {
-	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->manifest);
+	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->machine, p->manifest);
 
 	for (uint32_t i = 0; i < p->plan->nvms; i++) {
-		uint64_t size = plan_vm_bytes(&p->manifest->vm[i]);
+		uint64_t size = plan_vm_bytes(p->machine, &p->manifest->vm[i]);
 
 		p->plan->vm[i].hypervisor = (struct extent){pa(at), size};
 		at += size;
@@ -478,22 +520,37 @@ static bool largest_gap(const struct planner *p, uint64_t node, struct gap *larg
 	return largest->end != 0;
 }
 
-static void add_region(struct plan_vm *vm, uint64_t at, uint64_t size)
+/* Gives @vm the memory at @at, divided where the guest's hole begins; false when it has too many regions. */
+static bool add_region(const struct guest_layout *layout, struct plan_vm *vm, uint64_t at,
+		       uint64_t size)
 {
-	gpa_t to = gpa(GUEST_RAM_BASE + plan_vm_memory(vm));
+	while (size != 0) {
+		uint64_t to = layout->ram_base + plan_vm_memory(vm);
+		uint64_t piece = size;
 
-	vm->region[vm->nregions++] = (struct plan_region){.gpa = to, .pa = pa(at), .size = size};
+		if (to >= layout->hole_base)
+			to += layout->hole_end - layout->hole_base;
+		else if (piece > layout->hole_base - to)
+			piece = layout->hole_base - to;
+		if (vm->nregions == CONFIG_MAX_REGIONS_PER_VM)
+			return false;
+		vm->region[vm->nregions++] = (struct plan_region){gpa(to), pa(at), piece};
+		at += piece;
+		size -= piece;
+	}
+	return true;
 }
 
 static bool place_whole(struct planner *p, struct plan_vm *vm, uint64_t node, uint64_t size)
 {
 	uint64_t at = 0;
 
-	if ((size >= GIB && best_fit(p, node, size, GIB, &at)) ||
-	    best_fit(p, node, size, BLOCK_SIZE, &at)) {
-		add_region(vm, at, size);
+	if (!(size >= GIB && best_fit(p, node, size, GIB, &at)) &&
+	    !best_fit(p, node, size, BLOCK_SIZE, &at))
+		return false;
+	if (add_region(layout_of(p), vm, at, size))
 		return true;
-	}
+	vm->nregions = 0;
 	return false;
 }
 
@@ -501,11 +558,11 @@ static bool place_pieces(struct planner *p, struct plan_vm *vm, uint64_t node, u
 {
 	struct gap gap;
 
-	while (size != 0 && vm->nregions < CONFIG_MAX_REGIONS_PER_VM &&
-	       largest_gap(p, node, &gap)) {
+	while (size != 0 && largest_gap(p, node, &gap)) {
 		uint64_t piece = gap.end - gap.base < size ? gap.end - gap.base : size;
 
-		add_region(vm, gap.base, piece);
+		if (!add_region(layout_of(p), vm, gap.base, piece))
+			break;
 		size -= piece;
 	}
 	if (size != 0)
@@ -545,11 +602,12 @@ static enum bh_error plan_memory(struct planner *p)
 
 /* --- images --- */
 
-static const struct image_info *find_image(const struct planner *p, const char *name)
+const struct image_info *plan_find_image(const struct image_info *images, uint32_t nimages,
+					 const char *name)
 {
-	for (uint32_t i = 0; i < p->nimages; i++) {
-		if (strncmp(p->images[i].name, name, sizeof(p->images[i].name)) == 0)
-			return &p->images[i];
+	for (uint32_t i = 0; i < nimages; i++) {
+		if (strncmp(images[i].name, name, sizeof(images[i].name)) == 0)
+			return &images[i];
 	}
 	return NULL;
 }
@@ -565,7 +623,7 @@ static enum bh_error get_image(const struct planner *p, uint32_t vm, const char 
 {
 	const char *name = p->manifest->vm[vm].name;
 
-	*image = find_image(p, file);
+	*image = plan_find_image(p->images, p->nimages, file);
 	if (!*image)
 		return bh_fail(p->report, BH_NO_IMAGE,
 			       "/vms/%s: %s: '%s' is missing or unreadable; it must stand beside "
@@ -584,24 +642,72 @@ static enum bh_error get_image(const struct planner *p, uint32_t vm, const char 
 	return BH_OK;
 }
 
-static enum bh_error check_kernel(const struct planner *p, uint32_t vm,
-				  const struct image_info *kernel)
+static enum bh_error check_arm64_kernel(const struct planner *p, uint32_t vm,
+					const struct image_info *kernel)
 {
-	const char *name = p->manifest->vm[vm].name;
+	const struct manifest_vm *want = &p->manifest->vm[vm];
+
+	if (want->boot_protocol != BOOT_PROTOCOL_ANY)
+		return bh_fail(p->report, BH_BAD_VALUE,
+			       "/vms/%s: boot-protocol: this is for x86 machines; it may not stand "
+			       "here",
+			       want->name);
+	if (!is_known(kernel) || kernel->kind == KERNEL_ARM64_IMAGE)
+		return BH_OK;
+	if (kernel->kind != KERNEL_NONE)
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: kernel: '%s' is an x86 kernel; this machine runs arm64 "
+			       "Images",
+			       want->name, kernel->name);
+	return bh_fail(p->report, BH_BAD_IMAGE,
+		       "/vms/%s: kernel: '%s' is not an arm64 Image (no ARM\\x64 magic at byte 56)",
+		       want->name, kernel->name);
+}
+
+static enum bh_error check_x86_kernel(const struct planner *p, uint32_t vm,
+				      const struct image_info *kernel)
+{
+	const struct manifest_vm *want = &p->manifest->vm[vm];
 
 	if (!is_known(kernel))
 		return BH_OK;
-	if (!kernel->is_kernel)
+	if (kernel->kind == KERNEL_ARM64_IMAGE)
 		return bh_fail(p->report, BH_BAD_IMAGE,
-			       "/vms/%s: kernel: '%s' is not an arm64 Image (no ARM\\x64 magic at "
-			       "byte 56)",
-			       name, kernel->name);
-	if (!is_aligned(kernel->load_offset, PAGE_SIZE))
+			       "/vms/%s: kernel: '%s' is an arm64 Image; this machine runs x86 "
+			       "kernels",
+			       want->name, kernel->name);
+	if (kernel->kind == KERNEL_NONE)
 		return bh_fail(p->report, BH_BAD_IMAGE,
-			       "/vms/%s: kernel: '%s' wants to stand at offset 0x%llx; a multiple "
-			       "of 4 KiB is allowed",
-			       name, kernel->name, (unsigned long long)kernel->load_offset);
+			       "/vms/%s: kernel: '%s' is not an x86 kernel (no bzImage or 64-bit "
+			       "ELF header)",
+			       want->name, kernel->name);
+	if (want->boot_protocol == BOOT_PROTOCOL_PVH && kernel->pvh_offset == UINT64_MAX)
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: boot-protocol: 'pvh', but '%s' has no PVH note; 'linux' "
+			       "is allowed",
+			       want->name, kernel->name);
+	if (kernel->load_offset < layout_of(p)->free_base)
+		return bh_fail(p->report, BH_BAD_IMAGE,
+			       "/vms/%s: kernel: '%s' wants to stand at 0x%llx; 0x%llx and above "
+			       "is allowed, below stands what the guest is told",
+			       want->name, kernel->name, (unsigned long long)kernel->load_offset,
+			       (unsigned long long)layout_of(p)->free_base);
 	return BH_OK;
+}
+
+static enum bh_error check_kernel(const struct planner *p, uint32_t vm,
+				  const struct image_info *kernel)
+{
+	enum bh_error error = p->machine->arch == MACHINE_X86 ? check_x86_kernel(p, vm, kernel)
+							      : check_arm64_kernel(p, vm, kernel);
+
+	if (error != BH_OK || is_aligned(kernel->load_offset, PAGE_SIZE))
+		return error;
+	return bh_fail(p->report, BH_BAD_IMAGE,
+		       "/vms/%s: kernel: '%s' wants to stand at offset 0x%llx; a multiple of 4 KiB "
+		       "is allowed",
+		       p->manifest->vm[vm].name, kernel->name,
+		       (unsigned long long)kernel->load_offset);
 }
 
 /* Moves *@at behind @size bytes there and up to the next block; false when this leaves 64 bits. */
@@ -613,35 +719,76 @@ static bool advance(uint64_t *at, uint64_t size)
 	return true;
 }
 
-/* Kernel, device tree and initrd, each in blocks of its own from the start of RAM. */
+/* What is copied of a kernel's file. */
+static struct extent kernel_bytes(const struct image_info *kernel)
+{
+	return kernel->part.size != 0 ? kernel->part
+				      : (struct extent){kernel->extent.base, kernel->size};
+}
+
+static void plan_entry(struct planner *p, uint32_t vm, const struct image_info *kernel, uint64_t at)
+{
+	enum manifest_boot_protocol want = p->manifest->vm[vm].boot_protocol;
+	struct plan_vm *out = &p->plan->vm[vm];
+	bool pvh = want == BOOT_PROTOCOL_PVH ||
+		   (want == BOOT_PROTOCOL_ANY && kernel->kind == KERNEL_ELF &&
+		    kernel->pvh_offset != UINT64_MAX);
+
+	out->entry =
+		gpa(at + (pvh && is_known(kernel) ? kernel->pvh_offset : kernel->entry_offset));
+	out->entry_mode = ENTRY_ARM64;
+	if (p->machine->arch == MACHINE_X86)
+		out->entry_mode = pvh ? ENTRY_X86_PVH : ENTRY_X86_LINUX64;
+}
+
+static enum bh_error too_large(const struct planner *p, uint32_t vm,
+			       const struct image_info *kernel, uint64_t run, uint64_t initrd)
+{
+	const char *name = p->manifest->vm[vm].name;
+	unsigned long long memory = mib(p->manifest->vm[vm].memory);
+
+	if (p->machine->arch == MACHINE_X86)
+		return bh_fail(p->report, BH_TOO_BIG,
+			       "/vms/%s: memory: %llu MiB; the kernel ('%s', %llu KiB from 0x%llx) "
+			       "and behind it the initrd (%llu KiB) do not fit below 3 GiB",
+			       name, memory, kernel->name, run / 1024ULL,
+			       (unsigned long long)kernel->load_offset, initrd / 1024ULL);
+	return bh_fail(p->report, BH_TOO_BIG,
+		       "/vms/%s: memory: %llu MiB; the kernel ('%s', %llu KiB), a device tree and "
+		       "the initrd (%llu KiB) do not fit",
+		       name, memory, kernel->name, run / 1024ULL, initrd / 1024ULL);
+}
+
+/* Kernel, boot image (where it has no fixed place) and initrd, each in blocks of its own. */
 static enum bh_error place_images(struct planner *p, uint32_t vm, const struct image_info *kernel,
 				  const struct image_info *initrd)
 {
+	const struct guest_layout *layout = layout_of(p);
 	struct plan_vm *out = &p->plan->vm[vm];
-	uint64_t run = kernel->run_size > kernel->size ? kernel->run_size : kernel->size;
+	struct extent bytes = kernel_bytes(kernel);
+	uint64_t run = kernel->run_size > bytes.size ? kernel->run_size : bytes.size;
 	uint64_t initrd_size = initrd ? initrd->size : 0;
-	uint64_t ram_end = GUEST_RAM_BASE + plan_vm_memory(out);
-	uint64_t at = GUEST_RAM_BASE;
-	uint64_t fdt = 0;
+	uint64_t ram_end = layout->ram_base + plan_vm_memory(out);
+	uint64_t at = is_known(kernel) ? layout->ram_base : layout->free_base;
+	uint64_t boot = layout->boot_base;
+	uint64_t first = 0;
 	uint64_t end = 0;
-	bool fits = add_ok(at, kernel->load_offset, &at);
+	bool fits = add_ok(at, kernel->load_offset, &at) && add_ok(at, run, &end);
 
-	out->entry = gpa(at);
+	first = at;
 	/* A kernel that is not known yet still gets one block. */
 	fits = fits && advance(&at, run ? run : 1);
-	fdt = at;
-	fits = fits && advance(&at, GUEST_FDT_MAX);
-	end = initrd_size ? 0 : fdt + GUEST_FDT_MAX;
+	if (boot == 0) {
+		boot = at;
+		end = boot + GUEST_BOOT_MAX;
+		fits = fits && advance(&at, GUEST_BOOT_MAX);
+	}
 	fits = fits && (initrd_size == 0 || add_ok(at, initrd_size, &end));
-	if (!fits || end > ram_end)
-		return bh_fail(p->report, BH_TOO_BIG,
-			       "/vms/%s: memory: %llu MiB; the kernel ('%s', %llu KiB), a device "
-			       "tree and the initrd (%llu KiB) do not fit",
-			       out->name, mib(plan_vm_memory(out)), kernel->name, run / 1024ULL,
-			       initrd_size / 1024ULL);
-	out->image[IMAGE_KERNEL] =
-		(struct plan_image){kernel->extent.base, kernel->size, out->entry};
-	out->image[IMAGE_FDT].to = gpa(fdt);
+	if (!fits || end > ram_end || end > layout->hole_base)
+		return too_large(p, vm, kernel, run, initrd_size);
+	plan_entry(p, vm, kernel, first);
+	out->image[IMAGE_KERNEL] = (struct plan_image){bytes.base, bytes.size, gpa(first)};
+	out->image[IMAGE_BOOT].to = gpa(boot);
 	if (initrd)
 		out->image[IMAGE_INITRD] =
 			(struct plan_image){initrd->extent.base, initrd->size, gpa(at)};
@@ -685,6 +832,8 @@ static enum bh_error plan_consoles(struct planner *p)
 	uint32_t end;
 	uint32_t next;
 
+	if (m->arch == MACHINE_X86) /* a guest's console sends an MSI of the guest's choice */
+		return BH_OK;
 	if (count == 0 || count > MACHINE_SPI_COUNT)
 		count = MACHINE_SPI_COUNT;
 	if (first < SPI_FIRST)
@@ -737,19 +886,19 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 	return error;
 }
 
-void plan_set_fdt(struct plan *plan, uint32_t vm, struct extent fdt, uint64_t size,
-		  uint32_t rng_seed_offset, uint32_t kaslr_seed_offset)
+void plan_set_boot(struct plan *plan, uint32_t vm, struct extent boot, uint64_t size,
+		   uint32_t rng_seed_offset, uint32_t kaslr_seed_offset)
 {
-	struct plan_image *image = &plan->vm[vm].image[IMAGE_FDT];
+	struct plan_image *image = &plan->vm[vm].image[IMAGE_BOOT];
 	bool stored = false;
 
-	image->from = fdt.base;
+	image->from = boot.base;
 	image->size = size;
 	plan->vm[vm].rng_seed_offset = rng_seed_offset;
 	plan->vm[vm].kaslr_seed_offset = kaslr_seed_offset;
 	/* The loader may have named the place as an image, so that the planner kept it free. */
 	for (uint32_t i = 0; i < plan->nimages; i++)
-		stored = stored || extent_inside(fdt, plan->images[i]);
+		stored = stored || extent_inside(boot, plan->images[i]);
 	if (!stored && plan->nimages < ARRAY_SIZE(plan->images))
-		plan->images[plan->nimages++] = fdt;
+		plan->images[plan->nimages++] = boot;
 }

@@ -18,6 +18,22 @@ struct check {
 	struct bh_report *report;
 };
 
+/* A guest's RAM: from @base up to a hole, and on behind it. Images stand from @images up to the hole. */
+struct layout {
+	uint64_t base;
+	uint64_t hole;
+	uint64_t hole_size;
+	uint64_t images;
+};
+
+static const struct layout layouts[] = {
+	[MACHINE_ARM64] = {.base = GUEST_RAM_BASE, .hole = UINT64_MAX, .images = GUEST_RAM_BASE},
+	[MACHINE_X86] = {.base = 0,
+			 .hole = GUEST_X86_HOLE_BASE,
+			 .hole_size = GUEST_X86_HOLE_END - GUEST_X86_HOLE_BASE,
+			 .images = MIB},
+};
+
 #define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, __VA_ARGS__)
 
 static unsigned long long hex(uint64_t v)
@@ -32,8 +48,9 @@ static enum bh_error check_counts(const struct check *c)
 	const struct plan *plan = c->plan;
 
 	if (c->machine->ncpus == 0 || c->machine->ncpus > CONFIG_MAX_CPUS ||
-	    c->machine->nmemory > MACHINE_MAX_MEMORY)
-		return bh_fail(c->report, BH_BAD_MACHINE, "machine: its counts are out of range");
+	    c->machine->nmemory > MACHINE_MAX_MEMORY || c->machine->arch >= ARRAY_SIZE(layouts))
+		return bh_fail(c->report, BH_BAD_MACHINE,
+			       "machine: its counts or its architecture are out of range");
 	if (plan->nvms > CONFIG_MAX_VMS)
 		return REFUSE(c, "plan: %u VMs; at most %u are allowed", plan->nvms,
 			      CONFIG_MAX_VMS);
@@ -177,10 +194,11 @@ static enum bh_error check_cores_of(const struct check *c, const struct plan_vm 
 	return BH_OK;
 }
 
-/* RAM is one piece for the guest: the first region at its fixed place, each next one behind. */
+/* RAM is one piece for the guest but for the hole: the first region at its fixed place, each next one behind. */
 static enum bh_error check_regions(const struct check *c, const struct plan_vm *vm)
 {
-	uint64_t next = GUEST_RAM_BASE;
+	const struct layout *layout = &layouts[c->machine->arch];
+	uint64_t next = layout->base;
 
 	if (vm->nregions == 0 || vm->nregions > CONFIG_MAX_REGIONS_PER_VM)
 		return REFUSE(c, "plan: VM %s: %u extents of RAM; 1 to %u are allowed", vm->name,
@@ -195,9 +213,14 @@ static enum bh_error check_regions(const struct check *c, const struct plan_vm *
 		if (region->gpa.v != next)
 			return REFUSE(c, "plan: VM %s: RAM at guest address 0x%llx; 0x%llx is due",
 				      vm->name, hex(region->gpa.v), hex(next));
+		if (next < layout->hole && region->size > layout->hole - next)
+			return REFUSE(c, "plan: VM %s: RAM at guest address 0x%llx reaches 0x%llx",
+				      vm->name, hex(next), hex(layout->hole));
 		if (!add_ok(next, region->size, &next) || next > (uint64_t)1 << GUEST_IPA_BITS)
 			return REFUSE(c, "plan: VM %s: RAM leaves the guest's %u bits of address",
 				      vm->name, GUEST_IPA_BITS);
+		if (next == layout->hole)
+			next += layout->hole_size;
 	}
 	return BH_OK;
 }
@@ -209,6 +232,17 @@ static uint64_t ram_size(const struct plan_vm *vm)
 	for (uint32_t i = 0; i < vm->nregions; i++)
 		bytes += vm->region[i].size;
 	return bytes;
+}
+
+/* True when the guest finds RAM at all of [@at, @at + @size), below the hole. */
+static bool in_low_ram(const struct check *c, const struct plan_vm *vm, uint64_t at, uint64_t size)
+{
+	const struct layout *layout = &layouts[c->machine->arch];
+	uint64_t low = ram_size(vm);
+
+	if (low > layout->hole - layout->base)
+		low = layout->hole - layout->base;
+	return range_inside(at, size, layout->base, low);
 }
 
 /* On the host images have no place yet; on the machine each stands in the store. */
@@ -229,7 +263,8 @@ static enum bh_error check_image(const struct check *c, const struct plan_vm *vm
 
 	if (image->size == 0)
 		return BH_OK;
-	if (!range_inside(image->to.v, image->size, GUEST_RAM_BASE, ram_size(vm)))
+	if (!in_low_ram(c, vm, image->to.v, image->size) ||
+	    (slot != IMAGE_BOOT && image->to.v < layouts[c->machine->arch].images))
 		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name,
 			      slot, hex(image->to.v));
 	if (!is_stored(c->plan, image))
@@ -244,49 +279,72 @@ static enum bh_error check_image(const struct check *c, const struct plan_vm *vm
 	return BH_OK;
 }
 
-static enum bh_error check_fdt(const struct check *c, const struct plan_vm *vm)
+/* On Arm at any block, on x86 where it was made for. */
+static bool is_boot_place(const struct check *c, gpa_t at)
 {
-	const struct plan_image *fdt = &vm->image[IMAGE_FDT];
+	return c->machine->arch == MACHINE_X86 ? at.v == GUEST_X86_BOOT_BASE
+					       : is_aligned(at.v, BLOCK_SIZE);
+}
 
-	if (!is_aligned(fdt->to.v, BLOCK_SIZE) || fdt->size > GUEST_FDT_MAX ||
-	    !range_inside(fdt->to.v, GUEST_FDT_MAX, GUEST_RAM_BASE, ram_size(vm)))
-		return REFUSE(c, "plan: VM %s: its device tree of %llu bytes has no place",
-			      vm->name, hex(fdt->size));
+static enum bh_error check_boot(const struct check *c, const struct plan_vm *vm)
+{
+	const struct plan_image *boot = &vm->image[IMAGE_BOOT];
+
+	if (!is_boot_place(c, boot->to) || boot->size > GUEST_BOOT_MAX ||
+	    !in_low_ram(c, vm, boot->to.v, GUEST_BOOT_MAX))
+		return REFUSE(c, "plan: VM %s: its boot image of %llu bytes has no place", vm->name,
+			      hex(boot->size));
 	if (vm->rng_seed_offset != 0 &&
-	    !range_inside(vm->rng_seed_offset, GUEST_RNG_SEED_BYTES, 0, fdt->size))
-		return REFUSE(c, "plan: VM %s: rng-seed is not in its device tree", vm->name);
+	    !range_inside(vm->rng_seed_offset, GUEST_RNG_SEED_BYTES, 0, boot->size))
+		return REFUSE(c, "plan: VM %s: rng-seed is not in its boot image", vm->name);
 	if (vm->kaslr_seed_offset != 0 &&
-	    !range_inside(vm->kaslr_seed_offset, KASLR_SEED_BYTES, 0, fdt->size))
-		return REFUSE(c, "plan: VM %s: kaslr-seed is not in its device tree", vm->name);
+	    !range_inside(vm->kaslr_seed_offset, KASLR_SEED_BYTES, 0, boot->size))
+		return REFUSE(c, "plan: VM %s: kaslr-seed is not in its boot image", vm->name);
 	return BH_OK;
+}
+
+/* On Arm the kernel's first word; on x86 any byte of it that is copied. */
+static bool is_entry(const struct check *c, const struct plan_vm *vm)
+{
+	const struct plan_image *kernel = &vm->image[IMAGE_KERNEL];
+
+	if (c->machine->arch == MACHINE_X86)
+		return (vm->entry_mode == ENTRY_X86_LINUX64 || vm->entry_mode == ENTRY_X86_PVH) &&
+		       in_low_ram(c, vm, vm->entry.v, 1) &&
+		       (kernel->size == 0 ||
+			range_inside(vm->entry.v, 1, kernel->to.v, kernel->size));
+	return vm->entry_mode == ENTRY_ARM64 && is_aligned(vm->entry.v, 4) &&
+	       in_low_ram(c, vm, vm->entry.v, 4) &&
+	       (kernel->size == 0 || vm->entry.v == kernel->to.v);
 }
 
 static enum bh_error check_images(const struct check *c, const struct plan_vm *vm)
 {
-	const struct plan_image *kernel = &vm->image[IMAGE_KERNEL];
 	enum bh_error error = BH_OK;
 
 	for (uint32_t i = 0; i < PLAN_MAX_IMAGES && error == BH_OK; i++)
 		error = check_image(c, vm, i);
 	if (error == BH_OK)
-		error = check_fdt(c, vm);
+		error = check_boot(c, vm);
 	if (error != BH_OK)
 		return error;
-	if (!is_aligned(vm->entry.v, 4) ||
-	    !range_inside(vm->entry.v, 4, GUEST_RAM_BASE, ram_size(vm)) ||
-	    (kernel->size != 0 && vm->entry.v != kernel->to.v))
+	if (!is_entry(c, vm))
 		return REFUSE(c, "plan: VM %s: its entry 0x%llx is not where its kernel begins",
 			      vm->name, hex(vm->entry.v));
 	return BH_OK;
 }
 
 /* What plan.h promises for a VM's tables and rings, counted anew. */
-static uint64_t hypervisor_bytes(const struct plan_vm *vm)
+static uint64_t hypervisor_bytes(const struct check *c, const struct plan_vm *vm)
 {
 	uint64_t gib = (ram_size(vm) + GIB - 1) / GIB;
 	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
 
-	return (VM_FIXED_PAGES + cpu_tables + gib) * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
+	uint64_t pages = VM_FIXED_PAGES + cpu_tables + gib;
+
+	if (c->machine->arch == MACHINE_X86)
+		pages = VM_X86_FIXED_PAGES + gib + (gib + VM_GIB_PER_TABLE) / VM_GIB_PER_TABLE;
+	return pages * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
 }
 
 static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
@@ -294,7 +352,7 @@ static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
 	const struct plan_vm *vm = &c->plan->vm[index];
 	struct extent e = vm->hypervisor;
 
-	if (!is_aligned(e.base.v, PAGE_SIZE) || e.size < hypervisor_bytes(vm) ||
+	if (!is_aligned(e.base.v, PAGE_SIZE) || e.size < hypervisor_bytes(c, vm) ||
 	    !extent_inside(e, c->plan->core))
 		return REFUSE(c,
 			      "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
@@ -316,8 +374,11 @@ static enum bh_error check_console(const struct check *c, uint32_t index)
 	uint32_t bit = vm->console_irq - SPI_FIRST;
 	uint32_t count = gic->spi_count ? gic->spi_count : MACHINE_SPI_COUNT;
 
-	if (!vm->console && vm->console_irq == 0)
+	if ((!vm->console || c->machine->arch == MACHINE_X86) && vm->console_irq == 0)
 		return BH_OK;
+	if (c->machine->arch == MACHINE_X86)
+		return REFUSE(c, "plan: VM %s: its console has interrupt %u; none is needed",
+			      vm->name, vm->console_irq);
 	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count || bit >= MACHINE_SPI_COUNT)
 		return REFUSE(c, "plan: VM %s: interrupt %u cannot be its console's", vm->name,
 			      vm->console_irq);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bulkhead/format.h>
-#include <bulkhead/plan.h>
+#include <bulkhead/planner.h>
 
 #define LINE_MAX_BYTES 320
 
@@ -78,7 +78,7 @@ static void print_machine(struct printer *p, const struct plan *plan, const stru
 	add(p, "machine: %.63s, %u cores, ", m->name, m->ncpus);
 	add_size(p, usable);
 	add(p, " usable");
-	if (m->arm64.gic_version != 0)
+	if (m->arch == MACHINE_ARM64 && m->arm64.gic_version != 0)
 		add(p, ", GICv%u", m->arm64.gic_version);
 	end_line(p);
 
@@ -92,10 +92,9 @@ static void print_machine(struct printer *p, const struct plan *plan, const stru
 
 static void print_options(struct printer *p, const struct plan_vm *vm)
 {
-	if (vm->console)
-		add(p, "  console: UART, interrupt %u", vm->console_irq);
-	else
-		add(p, "  console: none");
+	add(p, "  console: %s", vm->console ? "UART" : "none");
+	if (vm->console_irq != 0)
+		add(p, ", interrupt %u", vm->console_irq);
 	add(p, "; autostart: %s", vm->autostart ? "yes" : "no");
 	if (vm->restart_limit != 0)
 		add(p, "; restarts: %u in %u s", vm->restart_limit, vm->restart_window);
@@ -106,8 +105,14 @@ static void print_options(struct printer *p, const struct plan_vm *vm)
 
 static void print_images(struct printer *p, const struct plan_vm *vm)
 {
-	static const char *const names[PLAN_MAX_IMAGES] = {"kernel", "device tree", "initrd"};
+	const char *names[PLAN_MAX_IMAGES] = {"kernel", "device tree", "initrd"};
 
+	if (vm->entry_mode != ENTRY_ARM64) {
+		names[IMAGE_BOOT] = "boot image";
+		add(p, "  entry: 0x%010llx, %s", (unsigned long long)vm->entry.v,
+		    vm->entry_mode == ENTRY_X86_PVH ? "PVH" : "Linux (64-bit)");
+		end_line(p);
+	}
 	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++) {
 		if (vm->image[i].size == 0)
 			continue;

@@ -45,7 +45,7 @@ va_t stack_top(uint32_t index)
 {
 	uint64_t block = (uint64_t)index * CORE_PAGES_PER_CPU;
 
-	return va(cpu_blocks.v + (block + CORE_PAGES_PER_CPU - 1) * PAGE_SIZE);
+	return va(cpu_blocks.v + (block + CORE_PAGES_PER_CPU - 1 - CORE_ARCH_PAGES) * PAGE_SIZE);
 }
 
 void records_use(const struct boot_info *info)
@@ -53,13 +53,14 @@ void records_use(const struct boot_info *info)
 	boot = info;
 }
 
-/* A guard page, the stack, the record: the guard stays unmapped, so an overflow faults. */
+/* A guard page, the stack, the record, the architecture's: the guard stays unmapped, so an overflow faults. */
 void make_cpus(struct page_pool *pool)
 {
 	const struct machine *machine = &boot->machine;
 
-	cpu_blocks = pool_take(pool, (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU);
-	BH_CHECK(cpu_blocks.v != 0);
+	cpu_blocks = pool->next;
+	for (uint64_t i = 0; i < (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU; i++)
+		BH_CHECK(pool_take(pool, 1).v != 0); /* one by one: they need no alignment */
 	for (uint32_t i = 0; i < machine->ncpus; i++) {
 		cpus[i] = pa_to_ptr(pa(stack_top(i).v));
 		cpus[i]->index = i;
@@ -98,9 +99,12 @@ static void make_vm(uint32_t index)
 	const struct plan_vm *plan = &boot->plan.vm[index];
 	struct page_pool own = {plan->hypervisor.base, plan->hypervisor.size / PAGE_SIZE};
 	pa_t record = pool_take(&own, VM_RECORD_PAGES);
-	pa_t ring = pool_take(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
+	pa_t ring = own.next;
 
-	BH_CHECK(record.v != 0 && ring.v != 0);
+	BH_CHECK(record.v != 0);
+	/* One by one: it needs no alignment. */
+	for (uint64_t i = 0; i < CONSOLE_TX_SIZE / PAGE_SIZE; i++)
+		BH_CHECK(pool_take(&own, 1).v != 0);
 	vms[index] = pa_to_ptr(record);
 	vms[index]->tx = pa_to_ptr(ring);
 	vms[index]->index = index;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole machine and what its loader hands over, made by the planner itself. */
+#include <bulkhead/planner.h>
+
 #include "private.h"
 
 #include <stdio.h>
@@ -82,7 +84,7 @@ static void make_manifest(struct manifest *manifest, const struct host_vm *vms, 
 /* Puts the images into RAM behind the core, one after the other; @info says where. */
 static uint64_t store_images(struct image_info *info, uint64_t at)
 {
-	static const enum plan_image_slot slots[] = {IMAGE_KERNEL, IMAGE_INITRD, IMAGE_FDT};
+	static const enum plan_image_slot slots[] = {IMAGE_KERNEL, IMAGE_INITRD, IMAGE_BOOT};
 	static const char *const names[] = {"Image", "initrd", ""};
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(slots); i++) {
@@ -92,7 +94,7 @@ static uint64_t store_images(struct image_info *info, uint64_t at)
 		info[i].extent = (struct extent){pa(at), align_up(size, PAGE_SIZE)};
 		info[i].size = size;
 		info[i].run_size = size;
-		info[i].is_kernel = i == 0;
+		info[i].kind = i == 0 ? KERNEL_ARM64_IMAGE : KERNEL_NONE;
 		snprintf(info[i].name, sizeof(info[i].name), "%s", names[i]);
 		memcpy(pa_to_ptr(pa(at)), bytes, size);
 		at += info[i].extent.size;
@@ -130,8 +132,8 @@ static void make_plan(struct boot_info *info, const struct manifest *manifest,
 		abort();
 	}
 	for (uint32_t i = 0; i < info->plan.nvms; i++)
-		plan_set_fdt(&info->plan, i, tree->extent, tree->size, RNG_SEED_OFFSET,
-			     KASLR_SEED_OFFSET);
+		plan_set_boot(&info->plan, i, tree->extent, tree->size, RNG_SEED_OFFSET,
+			      KASLR_SEED_OFFSET);
 	info->pool.size = info->plan.vm[0].hypervisor.base.v - info->pool.base.v;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cpu.h"
 
+#include "arch.h"
+
 #define READ(name)                                                                                 \
 	({                                                                                         \
 		uint64_t value_;                                                                   \
@@ -30,7 +32,7 @@ bool cpu_has_gic_registers(void)
 	return (READ("id_aa64pfr0_el1") >> PFR0_GIC_SHIFT & 0xf) != 0;
 }
 
-bool cpu_random(uint64_t *value)
+bool arch_random(uint64_t *value)
 {
 	if ((READ("id_aa64isar0_el1") >> ISAR0_RNDR_SHIFT & 0xf) == 0)
 		return false;
@@ -50,7 +52,7 @@ bool cpu_random(uint64_t *value)
 	return false;
 }
 
-uint64_t cpu_counter(void)
+uint64_t arch_counter(void)
 {
 	__asm__ volatile("isb");
 	return READ("cntpct_el0");
@@ -62,16 +64,13 @@ bool cpu_is_mapped(uint64_t address)
 	return (READ("par_el1") & PAR_FAULT) == 0;
 }
 
-void cpu_mask_interrupts(void)
-{
-	__asm__ volatile("msr daifset, #0xf" : : : "memory");
-}
-
-void cpu_clean(const void *at, uint64_t size)
+void arch_prepare_entry(const struct boot_info *info, const void *at, uint64_t size)
 {
 	uint64_t line = 4ULL << (READ("ctr_el0") >> CTR_DMINLINE_SHIFT & 0xf);
 	uint64_t end = (uint64_t)at + size;
 
+	(void)info; /* the core itself sets up the interrupt controller */
+	__asm__ volatile("msr daifset, #0xf" : : : "memory");
 	/*
 	 * Invalidated too: others will write here past the caches, and no stale line may cover
 	 * that.

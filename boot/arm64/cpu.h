@@ -15,21 +15,7 @@ uint64_t cpu_mpidr(void);
 /* The GIC's CPU interface can be reached through system registers: GICv3 or later. */
 bool cpu_has_gic_registers(void);
 
-/* A random number of the processor's own; false when it has none to give. */
-bool cpu_random(uint64_t *value);
-
-/* The counter of the generic timer. */
-uint64_t cpu_counter(void);
-
 /* Whether the tables in use let a load from @address through; at EL2 only. */
 bool cpu_is_mapped(uint64_t address);
-
-void cpu_mask_interrupts(void);
-
-/*
- * Writes @size bytes at @at back to memory, for cores that start with caches off, and for
- * instruction fetch.
- */
-void cpu_clean(const void *at, uint64_t size);
 
 #endif

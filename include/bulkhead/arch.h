@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The arch contract: what an architecture must do for the core, duty by duty.
- * Implemented by arch/arm64 and by the fake machine arch/host.
+ * Implemented by arch/arm64, arch/x86 and the fake machine arch/host.
  */
 #ifndef BULKHEAD_ARCH_H
 #define BULKHEAD_ARCH_H
@@ -63,7 +63,10 @@ const struct pt_format *arch_guest_format(void);
 /* Makes new leaves of the own space visible to this core (after pt_map). */
 void arch_own_mapped(void);
 
-/* Invalidates [@extent] of the own space on all cores; done when it returns. */
+/*
+ * Invalidates [@extent] of the own space on this core, and on every other before that next runs a
+ * guest or wakes; where the hardware broadcasts, at once.
+ */
 void arch_own_unmapped(struct extent extent);
 
 /* Writes zeroes and makes them visible to observers without caches (a guest with its MMU off, a device). */

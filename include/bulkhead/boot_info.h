@@ -7,7 +7,7 @@
 #include <bulkhead/plan.h>
 
 #define BOOT_INFO_MAGIC 0x444b4c42U /* "BLKD" */
-#define BOOT_INFO_VERSION 1
+#define BOOT_INFO_VERSION 2
 #define BOOT_SEED_BYTES 64
 
 /*
@@ -32,9 +32,9 @@ struct boot_info {
 };
 
 /*
- * The core image's entry: called by the loader on the boot core at EL2 with
- * the firmware's identity map still on, interrupts masked, after
- * ExitBootServices. @info lies in plan.core. Does not return.
+ * The core image's entry: called by the loader on the boot core at EL2 or in
+ * ring 0 (System V calling convention) with the firmware's identity map still
+ * on, interrupts masked, after ExitBootServices. @info lies in plan.core. Does not return.
  */
 typedef void core_entry_fn(struct boot_info *info);
 

@@ -12,7 +12,12 @@
 #define MACHINE_MAX_MEMORY 128 /* extents of usable RAM */
 #define MACHINE_MAX_ECAM 8
 #define MACHINE_MAX_SMMU 8
+#define MACHINE_MAX_IOAPIC 16
+#define MACHINE_MAX_IOMMU 16
 #define MACHINE_SPI_COUNT 988 /* SPIs are INTIDs 32 to 1019 (IHI 0069H 2.2) */
+
+/* Which architecture the facts below are about: the planner works for both on any host. */
+enum machine_arch { MACHINE_ARM64, MACHINE_X86 };
 
 struct machine_cpu {
 	uint64_t hwid; /* Arm: MPIDR_EL1 affinity fields; x86: APIC id */
@@ -51,6 +56,26 @@ struct machine_arm64 {
 	pa_t smmu[MACHINE_MAX_SMMU];
 };
 
+struct machine_ioapic {
+	pa_t base;
+	uint32_t gsi_base; /* the first global system interrupt it takes (ACPI 6.5 5.2.12.3) */
+	uint32_t reserved;
+};
+
+/* What x86 has besides; interrupts are ACPI's global system interrupts. */
+struct machine_x86 {
+	uint64_t tsc_hz; /* ticks per second, counted or read by the loader */
+	uint32_t pm1_control; /* I/O port of PM1a_CNT, to switch the machine off; 0: none */
+	uint32_t s5_type; /* SLP_TYPa of \\_S5 */
+	pa_t trampoline; /* a reserved page below 1 MiB where the other cores begin */
+	uint32_t nioapics;
+	uint32_t niommus;
+	struct machine_ioapic ioapic[MACHINE_MAX_IOAPIC];
+	pa_t iommu[MACHINE_MAX_IOMMU]; /* registers: DMAR DRHD or IVRS IVHD */
+	uint32_t iommu_is_amd; /* 1: AMD-Vi, 0: VT-d */
+	uint32_t reserved;
+};
+
 struct machine {
 	char name[64]; /* for people: "QEMU virt (ACPI)" */
 	uint32_t ncpus;
@@ -60,10 +85,11 @@ struct machine {
 	uint32_t necam;
 	struct machine_memory memory[MACHINE_MAX_MEMORY];
 	struct machine_ecam ecam[MACHINE_MAX_ECAM];
-	pa_t uart; /* PL011 or SBSA UART for the log; 0: none */
-	uint32_t uart_irq; /* its INTID; 0: none */
-	uint32_t reserved;
+	pa_t uart; /* for the log; Arm: PL011 or SBSA UART; x86: the I/O port of a 16550; 0: none */
+	uint32_t uart_irq; /* its INTID, on x86 its global system interrupt; 0: none */
+	uint32_t arch; /* enum machine_arch */
 	struct machine_arm64 arm64;
+	struct machine_x86 x86;
 };
 
 #endif

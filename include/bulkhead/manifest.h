@@ -7,25 +7,19 @@
 #ifndef BULKHEAD_MANIFEST_H
 #define BULKHEAD_MANIFEST_H
 
-#include <bulkhead/error.h>
-#include <bulkhead/types.h>
+#include <bulkhead/plan.h>
 
 #define MANIFEST_MAX_BYTES (64 * KIB)
-#define MANIFEST_NAME_MAX 31 /* characters of a VM's name, without the NUL */
 #define MANIFEST_FILE_MAX 63
 #define MANIFEST_BOOTARGS_MAX 1023
 #define MANIFEST_MAX_DEVICES 16
 #define MANIFEST_DEVICE_MAX 15 /* "0000:01:00.0" */
 #define MANIFEST_ANY_CORE UINT32_MAX
 
-enum manifest_stop_method {
-	STOP_AUTO, /* Group 0 SGI as FIQ where the GIC has one security state, else Group 1 SGI */
-	STOP_SGI, /* Group 1 SGI only */
-};
-
-enum manifest_when_idle {
-	IDLE_WAIT, /* no VM runs: wait for the manager */
-	IDLE_POWEROFF, /* no VM runs any more: switch the machine off */
+enum manifest_boot_protocol {
+	BOOT_PROTOCOL_ANY, /* as the kernel's file suggests */
+	BOOT_PROTOCOL_LINUX,
+	BOOT_PROTOCOL_PVH,
 };
 
 struct manifest_host {
@@ -44,7 +38,8 @@ struct manifest_vm {
 	char kernel[MANIFEST_FILE_MAX + 1];
 	char initrd[MANIFEST_FILE_MAX + 1]; /* empty: none */
 	char bootargs[MANIFEST_BOOTARGS_MAX + 1];
-	uint32_t console; /* 1: an SBSA UART */
+	enum manifest_boot_protocol boot_protocol; /* x86: how vCPU 0 begins */
+	uint32_t console; /* 1: a UART: SBSA, on x86 16550 */
 	uint32_t autostart;
 	uint32_t restart_limit; /* restarts allowed within restart_window; 0: never restart */
 	uint32_t restart_window; /* seconds */

@@ -30,6 +30,7 @@ enum pt_attr {
 	PT_DEVICE, /* own space: registers */
 	PT_GUEST_RAM, /* guest: read, write, execute */
 	PT_GUEST_DEVICE, /* guest: registers, never execute */
+	PT_GUEST_DATA, /* guest: read, write: memory that stands in for registers */
 	PT_ATTR_COUNT
 };
 

@@ -2,28 +2,34 @@
 /*
  * The plan: who owns which core, memory and interrupt, for life. Made once
  * from manifest and machine, checked, frozen, mapped read-only. Fixed size, no
- * pointers. core/plan.c and core/plan_check.c are pure.
+ * pointers. How it is made stands in bulkhead/planner.h. Pure.
  */
 #ifndef BULKHEAD_PLAN_H
 #define BULKHEAD_PLAN_H
 
 #include <bulkhead/error.h>
 #include <bulkhead/machine.h>
-#include <bulkhead/manifest.h>
 #include <bulkhead/types.h>
 
+#define MANIFEST_NAME_MAX 31 /* characters of a VM's name, without the NUL */
 #define PLAN_MAX_IMAGES 3
 #define PLAN_NONE UINT32_MAX
 
-/* What the loader knows of an image file: where it stands and how long it is. */
-struct image_info {
-	char name[MANIFEST_FILE_MAX + 1];
-	struct extent extent; /* whole pages at extent.base hold it; base 0 on the host */
-	uint64_t size; /* bytes of the file */
-	uint64_t load_offset; /* kernel: text_offset of the arm64 Image header */
-	uint64_t run_size; /* kernel: image_size of that header (>= size, with bss) */
-	uint32_t is_kernel; /* 1: the header was found and is valid */
-	uint32_t reserved;
+enum manifest_stop_method {
+	STOP_AUTO, /* Group 0 SGI as FIQ where the GIC has one security state, else Group 1 SGI */
+	STOP_SGI, /* Group 1 SGI only */
+};
+
+enum manifest_when_idle {
+	IDLE_WAIT, /* no VM runs: wait for the manager */
+	IDLE_POWEROFF, /* no VM runs any more: switch the machine off */
+};
+
+/* How vCPU 0 begins. */
+enum plan_entry {
+	ENTRY_ARM64, /* EL1, MMU off, x0: device tree */
+	ENTRY_X86_LINUX64, /* long mode, rsi: boot_params (Linux Documentation/arch/x86/boot.rst) */
+	ENTRY_X86_PVH, /* 32-bit protected mode, ebx: hvm_start_info */
 };
 
 /* Guest RAM: [gpa, gpa + size) is [pa, pa + size). All three multiples of BLOCK_SIZE. */
@@ -40,7 +46,8 @@ struct plan_image {
 	gpa_t to;
 };
 
-enum plan_image_slot { IMAGE_KERNEL, IMAGE_FDT, IMAGE_INITRD };
+/* IMAGE_BOOT is what the guest is told: a device tree, on x86 boot_params, ACPI and what stands with them. */
+enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 
 struct plan_vm {
 	char name[MANIFEST_NAME_MAX + 1];
@@ -51,14 +58,14 @@ struct plan_vm {
 	struct plan_region region[CONFIG_MAX_REGIONS_PER_VM];
 	struct plan_image image[PLAN_MAX_IMAGES]; /* by plan_image_slot; size 0: none */
 	gpa_t entry; /* the kernel's first instruction */
-	uint32_t rng_seed_offset; /* of the rng-seed bytes in the FDT image; 0: none */
+	uint32_t entry_mode; /* enum plan_entry */
+	uint32_t rng_seed_offset; /* of the rng-seed bytes in the boot image; 0: none */
 	uint32_t kaslr_seed_offset;
 	uint32_t console; /* 1: has a console UART */
-	uint32_t console_irq; /* its SPI's INTID */
+	uint32_t console_irq; /* Arm: its SPI's INTID; x86: 0, its MSI is the guest's to choose */
 	uint32_t autostart;
 	uint32_t restart_limit;
 	uint32_t restart_window; /* seconds */
-	uint32_t reserved;
 	/* What the hypervisor keeps for this VM: tables, rings. At the end of plan.core, in VM order. */
 	struct extent hypervisor;
 };
@@ -84,57 +91,52 @@ struct plan {
 #define GUEST_RAM_BASE 0x40000000ULL /* 1 GiB, so that 1 GiB leaves fit */
 #define GUEST_IPA_BITS 40
 #define GUEST_RNG_SEED_BYTES 64
-#define GUEST_FDT_MAX (64 * KIB)
+#define GUEST_BOOT_MAX (64 * KIB) /* room for IMAGE_BOOT */
+
+/*
+ * Guest-physical layout of an x86 VM: RAM from 0 up to the hole below 4 GiB,
+ * and on from 4 GiB. In the hole stands its PCIe configuration space (one bus),
+ * nothing else. The 16550 console is function 00:01.0, a PCI UART with MSI,
+ * its BAR fixed at COM1's ports.
+ */
+#define GUEST_X86_HOLE_BASE 0xc0000000ULL
+#define GUEST_X86_HOLE_END 0x100000000ULL
+#define GUEST_X86_ECAM_BASE 0xe0000000ULL
+#define GUEST_X86_ECAM_SIZE (1 * MIB) /* bus 0 */
+#define GUEST_X86_CONSOLE_DEVFN (1U << 3)
+#define GUEST_X86_CONSOLE_PORT 0x3f8 /* 8 ports */
+#define GUEST_X86_RESET_PORT 0xcf9 /* FADT RESET_REG; reset value 6 */
+#define GUEST_X86_SLEEP_PORT 0x600 /* FADT SLEEP_CONTROL_REG; SLEEP_STATUS_REG is the next */
+#define GUEST_X86_SLEEP_S5 5 /* SLP_TYP of \_S5 */
+
+/* IMAGE_BOOT of an x86 VM: where it stands, and what the hypervisor must know of it. */
+#define GUEST_X86_BOOT_BASE 0x10000ULL
+#define GUEST_X86_BOOT_PARAMS 0x0000ULL /* Linux' zero page */
+#define GUEST_X86_START_INFO 0x1000ULL /* PVH's hvm_start_info */
+#define GUEST_X86_GDT 0x1800ULL /* 0x10: code (64-bit, for PVH 32-bit), 0x18: data, 0x20: TSS */
+#define GUEST_X86_PML4 0x2000ULL /* identity map of 4 GiB, 2 MiB pages, to 0x8000 */
+#define GUEST_X86_CMDLINE 0x8000ULL /* and the RNG seed behind it */
+#define GUEST_X86_TABLES 0x9000ULL /* ACPI, from here to the end */
 
 /*
  * Pages the core takes from its pool, counted here so that the loader can size
- * it and the core can check it: for each machine core a guard page, stack and
- * record; for itself root and upper tables; and one table for each GiB of RAM,
+ * it and the core can check it: for each machine core a guard page, stack,
+ * record and what the architecture needs behind it (x86: VMCB or VMCS, the host's own); for itself root and upper tables; and one table for each GiB of RAM,
  * through which any VM's memory is mapped while it is loaded or scrubbed.
- * For each VM: its record, stage-2 root (2, and 1 to align it), the table of
- * its device pages' GiB, one for each VM_CPUS_PER_TABLE redistributors, one for
- * each GiB of RAM.
+ * For each VM: its record and one table for each GiB of RAM; on Arm the stage-2
+ * root (2, and 1 to align it), the table of its device pages' GiB, one for each
+ * VM_CPUS_PER_TABLE redistributors; on x86 the root, one table for each
+ * VM_GIB_PER_TABLE, the tables of the hole's GiB and of the configuration
+ * space, the console's configuration space and the page of ones beside it.
  */
-#define CORE_PAGES_PER_CPU 5
+#define CORE_ARCH_PAGES 3
+#define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
 #define CORE_FIXED_PAGES 96
 #define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 #define VM_CPUS_PER_TABLE 16
-
-/*
- * Bytes the hypervisor needs for VM @vm: the pages above and the console ring.
- * A multiple of PAGE_SIZE.
- */
-uint64_t plan_vm_bytes(const struct manifest_vm *vm);
-
-/*
- * Bytes of the one extent (BLOCK_SIZE aligned) that holds the resident core:
- * its image of @core_bytes, struct boot_info, the pages above and every VM's
- * plan_vm_bytes().
- */
-uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
-			 uint64_t core_bytes);
-
-/*
- * Makes @plan. @images (@nimages of them) describe every file the manifest
- * names; an image of size 0 and base 0 is "not known" on the host and is then
- * not checked. @core is the extent of plan_core_bytes() that the loader got.
- * The FDT image's slot is left for plan_set_fdt(). Returns BH_OK or the error
- * described in @report. Deterministic: same input, same plan.
- */
-enum bh_error plan_make(const struct manifest *manifest, const struct machine *machine,
-			const struct image_info *images, uint32_t nimages, struct extent core,
-			struct plan *plan, struct bh_report *report);
-
-/* Room for the FDT of a VM with @ncores vCPUs and the longest bootargs, in whole pages. */
-static inline uint64_t plan_fdt_bytes(uint32_t ncores)
-{
-	return align_up(3 * KIB + ncores * 160ULL, PAGE_SIZE);
-}
-
-/* Records where the FDT made for VM @vm stands (@fdt, @size bytes, whole pages). Its place in the guest was planned. */
-void plan_set_fdt(struct plan *plan, uint32_t vm, struct extent fdt, uint64_t size,
-		  uint32_t rng_seed_offset, uint32_t kaslr_seed_offset);
+#define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
+#define VM_GIB_PER_TABLE 512
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting
@@ -151,12 +153,5 @@ pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left);
 
 /* Total RAM of @vm in bytes. */
 uint64_t plan_vm_memory(const struct plan_vm *vm);
-
-/* Writes one line of text (no newline at its end). */
-typedef void plan_line_fn(void *context, const char *line);
-
-/* The plan as people read it: a few lines for the machine, a paragraph for each VM. */
-void plan_print(const struct plan *plan, const struct machine *machine, plan_line_fn *line,
-		void *context);
 
 #endif

@@ -19,7 +19,10 @@
 	X(EXIT_IPI, "ipi") /* sending an IPI */                                                    \
 	X(EXIT_INTC, "intc") /* set-up of the interrupt controller */                              \
 	X(EXIT_CONSOLE, "console") /* the mediated UART */                                         \
-	X(EXIT_REGISTER, "register") /* a trapped system register */                               \
+	X(EXIT_REGISTER, "register") /* a trapped system register or MSR */                        \
+	X(EXIT_PORT, "port") /* x86: an I/O port, the console's apart */                           \
+	X(EXIT_CPUID, "cpuid") /* x86: forced by VMX */                                            \
+	X(EXIT_NMI, "nmi") /* x86: an NMI that went back to the guest */                           \
 	X(EXIT_STOP, "stop") /* the manager's stop */                                              \
 	X(EXIT_ILLEGAL, "illegal")
 
@@ -112,10 +115,10 @@ bool vm_state_allows(enum vm_state from, enum vm_state to);
 
 enum vcpu_power { VCPU_POWER_OFF, VCPU_POWER_CLAIMED, VCPU_POWER_PENDING, VCPU_POWER_ON };
 
-/* One vCPU's PSCI state: a sibling claims it OFF -> CLAIMED, fills in, -> PENDING; its own core -> ON, -> OFF. */
+/* One vCPU's power state (PSCI; on x86 INIT and SIPI): a sibling claims it OFF -> CLAIMED, fills in, -> PENDING; its own core -> ON, -> OFF. */
 struct vcpu_shared {
 	uint32_t power;
-	uint32_t reserved;
+	uint32_t init; /* x86: a sibling sent INIT: the vCPU goes off at its next exit */
 	uint64_t entry;
 	uint64_t context;
 };

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void put_right(uint8_t *table, size_t size)
 {
-	static const char signatures[][5] = {"APIC", "GTDT", "IORT", "MCFG",
-					     "SRAT", "SPCR", "FACP", "DSDT"};
+	static const char signatures[][5] = {"APIC", "GTDT", "IORT", "MCFG", "SRAT", "SPCR",
+					     "FACP", "DSDT", "DBG2", "DMAR", "IVRS"};
 	uint32_t length = (uint32_t)size;
 	uint8_t sum = 0;
 
@@ -39,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(&machine, 0, sizeof(machine));
 	memset(&regions, 0, sizeof(regions));
+	machine.arch = data[1] % 2 == 0 ? MACHINE_ARM64 : MACHINE_X86;
 	table = malloc(size); /* exactly as large, so that ASan sees a byte too far */
 	if (table == NULL)
 		abort();
@@ -48,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(table);
 	if (machine.ncpus > CONFIG_MAX_CPUS || machine.nmemory > MACHINE_MAX_MEMORY ||
 	    machine.necam > MACHINE_MAX_ECAM || machine.arm64.nsmmu > MACHINE_MAX_SMMU ||
+	    machine.x86.nioapics > MACHINE_MAX_IOAPIC || machine.x86.niommus > MACHINE_MAX_IOMMU ||
 	    regions.count > GIC_MAX_REGIONS)
 		abort();
 	return 0;

@@ -11,10 +11,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What every ELF file of this kind begins with, so that the rest is reached. */
-static void put_right(uint8_t *file)
+static void put_right(uint8_t *file, const struct elf_machine *machine)
 {
 	static const uint8_t start[] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
-	static const uint8_t kind[] = {3, 0, 183, 0};
+	const uint8_t kind[] = {3, 0, (uint8_t)machine->number, 0};
 	static const uint8_t table[] = {HEADER_BYTES};
 
 	memcpy(file, start, sizeof(start));
@@ -27,13 +27,13 @@ static void put_right(uint8_t *file)
 	file[57] = 0;
 }
 
-static void run(const uint8_t *file, size_t size)
+static void run(const uint8_t *file, size_t size, const struct elf_machine *machine)
 {
 	struct elf_layout layout;
 	struct bh_report report;
 	void *image;
 
-	if (elf_check(file, size, &layout, &report) != BH_OK || layout.size > MAX_LOADED)
+	if (elf_check(file, size, machine, &layout, &report) != BH_OK || layout.size > MAX_LOADED)
 		return;
 	image = malloc(layout.size);
 	if (image == NULL)
@@ -44,16 +44,17 @@ static void run(const uint8_t *file, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const struct elf_machine *machine = size % 2 == 0 ? &elf_aarch64 : &elf_x86_64;
 	uint8_t *file = malloc(size + 1);
 
 	if (file == NULL)
 		abort();
 	if (size != 0)
 		memcpy(file, data, size);
-	run(file, size);
+	run(file, size, machine);
 	if (size >= HEADER_BYTES)
-		put_right(file);
-	run(file, size);
+		put_right(file, machine);
+	run(file, size, machine);
 	free(file);
 	return 0;
 }

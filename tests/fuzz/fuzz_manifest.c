@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bulkhead/plan.h>
+#include <bulkhead/planner.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,6 +49,18 @@ static void make_machine(void)
 	machine.arm64.spi_used[1] = 0xf5;
 }
 
+/* Where and of what kind follows from the name as well. */
+static void make_x86_kernel(struct image_info *image)
+{
+	image->kind = image->name[0] % 3 == 0 ? KERNEL_BZIMAGE : KERNEL_ELF;
+	image->load_offset = (uint64_t)image->name[1] * 64 * KIB;
+	image->part = (struct extent){image->extent.base, image->size};
+	if (image->kind == KERNEL_BZIMAGE)
+		image->part = (struct extent){pa(image->part.base.v + 4 * KIB), 60 * KIB};
+	else if (image->name[0] % 2 == 0)
+		image->pvh_offset = 16;
+}
+
 /* Images of sizes that follow from their names, every fourth one not known. */
 static void add_image(const char *name)
 {
@@ -67,7 +79,10 @@ static void add_image(const char *name)
 			(struct extent){pa(1 * GIB + 64 * MIB + 4 * MIB * nimages), 4 * MIB};
 		image->size = strlen(name) * 64 * KIB;
 		image->run_size = (uint64_t)name[0] * 64 * KIB;
-		image->is_kernel = 1;
+		image->kind = KERNEL_ARM64_IMAGE;
+		image->pvh_offset = UINT64_MAX;
+		if (machine.arch == MACHINE_X86)
+			make_x86_kernel(image);
 	}
 	nimages++;
 }
@@ -104,9 +119,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (machine.ncpus == 0)
 		make_machine();
 	memcpy(blob, data, size);
-	if (manifest_parse(blob, size, &manifest, &report) == BH_OK)
-		try_plan();
-	else
+	if (manifest_parse(blob, size, &manifest, &report) != BH_OK) {
 		require(report.text[0] != '\0', "a refusal says why", &report);
+		return 0;
+	}
+	machine.arch = MACHINE_ARM64;
+	try_plan();
+	machine.arch = MACHINE_X86;
+	try_plan();
 	return 0;
 }

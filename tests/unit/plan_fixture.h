@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <bulkhead/plan.h>
+#include <bulkhead/planner.h>
 
 static struct machine machine;
 static struct manifest manifest;
@@ -77,7 +77,7 @@ static inline struct image_info *add_image(const char *name, uint64_t base, uint
 	image->extent = (struct extent){pa(base), align_up(size, PAGE_SIZE)};
 	image->size = size;
 	image->run_size = size;
-	image->is_kernel = strcmp(name, "Image") == 0;
+	image->kind = strcmp(name, "Image") == 0 ? KERNEL_ARM64_IMAGE : KERNEL_NONE;
 	return image;
 }
 

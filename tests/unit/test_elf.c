@@ -90,7 +90,7 @@ static int setup(void **state)
 
 static enum bh_error check(void)
 {
-	return elf_check(&image, sizeof(image), &layout, &report);
+	return elf_check(&image, sizeof(image), &elf_aarch64, &layout, &report);
 }
 
 static enum bh_error load(void)
@@ -135,6 +135,37 @@ static void relocates(void **state)
 	assert_int_equal(load(), BH_OK);
 	assert_int_equal(loaded[DATA / 8], RUN_AT + 0x10);
 	assert_int_equal(loaded[DATA / 8 + 1], RUN_AT + RODATA);
+}
+
+static enum bh_error load_x86(void)
+{
+	enum bh_error error = elf_check(&image, sizeof(image), &elf_x86_64, &layout, &report);
+
+	return error != BH_OK ? error
+			      : elf_load(&image, sizeof(image), &layout, loaded, RUN_AT, &report);
+}
+
+static void loads_an_x86_core(void **state)
+{
+	(void)state;
+	image.header.e_machine = EM_X86_64;
+	image.rodata.rela[0].r_info = R_X86_64_RELATIVE;
+	image.rodata.rela[1].r_info = R_X86_64_RELATIVE;
+	assert_int_equal(load_x86(), BH_OK);
+	assert_int_equal(loaded[DATA / 8], RUN_AT + 0x10);
+	assert_int_equal(loaded[DATA / 8 + 1], RUN_AT + RODATA);
+}
+
+static void the_other_machines_core_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(load_x86(), BH_BAD_IMAGE);
+	assert_non_null(strstr(report.text, "not a position-independent x86-64 ELF file"));
+	image.header.e_machine = EM_X86_64;
+	assert_int_equal(load(), BH_BAD_IMAGE);
+	assert_non_null(strstr(report.text, "not a position-independent AArch64 ELF file"));
+	assert_int_equal(load_x86(), BH_BAD_IMAGE); /* its relocations are still Arm's */
+	assert_non_null(strstr(report.text, "a relocation other than R_X86_64_RELATIVE"));
 }
 
 static void works_without_relocations(void **state)
@@ -200,7 +231,8 @@ static void cut_files_are_refused(void **state)
 {
 	(void)state;
 	for (size_t size = 0; size < sizeof(image); size++)
-		assert_int_equal(elf_check(&image, size, &layout, &report), BH_BAD_IMAGE);
+		assert_int_equal(elf_check(&image, size, &elf_aarch64, &layout, &report),
+				 BH_BAD_IMAGE);
 }
 
 static void program_headers_outside_are_refused(void **state)
@@ -294,6 +326,8 @@ int main(void)
 		cmocka_unit_test_setup(reads_the_layout, setup),
 		cmocka_unit_test_setup(copies_segments_and_clears_the_rest, setup),
 		cmocka_unit_test_setup(relocates, setup),
+		cmocka_unit_test_setup(loads_an_x86_core, setup),
+		cmocka_unit_test_setup(the_other_machines_core_is_refused, setup),
 		cmocka_unit_test_setup(works_without_relocations, setup),
 		cmocka_unit_test_setup(other_relocations_are_refused, setup),
 		cmocka_unit_test_setup(relocations_outside_are_refused, setup),

@@ -9,12 +9,12 @@
 #include <cmocka.h>
 #include <libfdt.h>
 
-#include <bulkhead/guest_fdt.h>
+#include <bulkhead/guest_boot.h>
 
 static struct plan plan;
 static struct machine machine;
 static struct bh_report report;
-static uint64_t buffer[GUEST_FDT_MAX / 8];
+static uint64_t buffer[GUEST_BOOT_MAX / 8];
 static uint64_t used;
 static uint32_t rng_seed, kaslr_seed;
 
@@ -259,7 +259,7 @@ static void seeds_are_zero_and_where_it_says(void **state)
 
 static void the_same_plan_gives_the_same_bytes(void **state)
 {
-	static uint8_t first[GUEST_FDT_MAX];
+	static uint8_t first[GUEST_BOOT_MAX];
 	uint64_t first_used;
 
 	(void)state;
@@ -287,7 +287,7 @@ static void the_largest_vm_fits(void **state)
 	assert_int_equal(guest_fdt_make(&plan, 1, &machine, bootargs, buffer, sizeof(buffer), &used,
 					&rng_seed, &kaslr_seed, &report),
 			 BH_OK);
-	assert_in_range(used, 1, GUEST_FDT_MAX);
+	assert_in_range(used, 1, GUEST_BOOT_MAX);
 }
 
 static void a_buffer_too_small_is_refused_at_every_size(void **state)

@@ -211,8 +211,9 @@ static void expect_images(uint32_t vm)
 		assert_int_equal(size, plan->image[i].size);
 		memcpy(wanted + (plan->image[i].to.v - GUEST_RAM_BASE), bytes, size);
 	}
-	uint8_t *fdt = wanted + (plan->image[IMAGE_FDT].to.v - GUEST_RAM_BASE);
-	const uint8_t *real = host_physical(plan_translate(plan, plan->image[IMAGE_FDT].to, &left));
+	uint8_t *fdt = wanted + (plan->image[IMAGE_BOOT].to.v - GUEST_RAM_BASE);
+	const uint8_t *real =
+		host_physical(plan_translate(plan, plan->image[IMAGE_BOOT].to, &left));
 	assert_memory_not_equal(fdt + plan->rng_seed_offset, real + plan->rng_seed_offset, 64);
 	assert_memory_not_equal(fdt + plan->kaslr_seed_offset, real + plan->kaslr_seed_offset, 8);
 	memcpy(fdt + plan->rng_seed_offset, real + plan->rng_seed_offset, 64);
@@ -255,7 +256,7 @@ FAKE_TEST(each_start_has_other_seeds)
 	const struct plan_vm *vm = &info->plan.vm[1];
 	uint8_t first[GUEST_RNG_SEED_BYTES];
 	uint64_t left;
-	pa_t at = plan_translate(vm, gpa(vm->image[IMAGE_FDT].to.v + vm->rng_seed_offset), &left);
+	pa_t at = plan_translate(vm, gpa(vm->image[IMAGE_BOOT].to.v + vm->rng_seed_offset), &left);
 
 	memcpy(first, host_physical(at), sizeof(first));
 	fake_operator("stop beta");
@@ -283,7 +284,7 @@ FAKE_TEST(guest_begins_at_its_kernel_with_its_device_tree)
 	struct boot_info *info = fake_boot(3, vms, 1);
 	uint64_t size;
 	assert_int_equal(seen_entry, info->plan.vm[0].entry.v);
-	assert_int_equal(seen_context, info->plan.vm[0].image[IMAGE_FDT].to.v);
+	assert_int_equal(seen_context, info->plan.vm[0].image[IMAGE_BOOT].to.v);
 	assert_int_equal(seen_byte, host_image(IMAGE_KERNEL, &size)[0]);
 	assert_int_equal(*host_physical(pa(info->plan.vm[0].region[0].pa.v + 10 * MIB - 1)), 77);
 }

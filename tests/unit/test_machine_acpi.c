@@ -393,6 +393,7 @@ static void reads_nodes(void **state)
 	uint32_t at = entry(t, 3, 18);
 
 	(void)state;
+	put(t, 8, 3, 1);
 	put(t, at + 2, 7, 4);
 	put(t, at + 6, 101, 4); /* the second core, by its UID */
 	put(t, at + 10, 1, 4);
@@ -589,28 +590,417 @@ static void a_machine_without_distributor_is_refused(void **state)
 	assert_string_equal(report.text, "ACPI names no GIC distributor");
 }
 
+/* ---- x86 ---- */
+
+static void add_apic(struct table *madt, uint8_t id, uint32_t flags)
+{
+	uint32_t at = entry(madt, 0, 8);
+
+	put(madt, at + 2, 1, 1);
+	put(madt, at + 3, id, 1);
+	put(madt, at + 4, flags, 4);
+}
+
+static void add_x2apic(struct table *madt, uint32_t id, uint32_t flags)
+{
+	uint32_t at = entry(madt, 9, 16);
+
+	put(madt, at + 4, id, 4);
+	put(madt, at + 8, flags, 4);
+}
+
+static void add_override(struct table *madt, uint8_t bus, uint8_t irq, uint32_t gsi)
+{
+	uint32_t at = entry(madt, 2, 10);
+
+	put(madt, at + 2, bus, 1);
+	put(madt, at + 3, irq, 1);
+	put(madt, at + 4, gsi, 4);
+}
+
+static void add_ioapic(struct table *madt, uint64_t base, uint32_t gsi)
+{
+	uint32_t at = entry(madt, 1, 12);
+
+	put(madt, at + 4, base, 4);
+	put(madt, at + 8, gsi, 4);
+}
+
+/* As setup(), but a PC: three cores, two IOAPICs. */
+static int setup_x86(void **state)
+{
+	struct table *t = &other[1];
+
+	setup(state);
+	machine.arch = MACHINE_X86;
+	t->size = 44;
+	add_apic(t, 4, 1);
+	add_apic(t, 5, 0); /* switched off */
+	add_apic(t, 6, 2); /* could be plugged in */
+	add_apic(t, 0xff, 1); /* a socket without a processor */
+	add_apic(t, 0, 1);
+	add_x2apic(t, 4, 1); /* the first once more */
+	add_x2apic(t, 0x123, 1);
+	add_x2apic(t, UINT32_MAX, 1);
+	add_ioapic(t, 0xfec00000, 0);
+	add_ioapic(t, 0xfec10000, 24);
+	entry(t, 5, 12);
+	return 0;
+}
+
+static void reads_apics_that_are_on(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.arch, MACHINE_X86);
+	assert_int_equal(machine.ncpus, 3);
+	assert_int_equal(machine.cpu[0].hwid, 4);
+	assert_int_equal(machine.cpu[1].hwid, 0);
+	assert_int_equal(machine.cpu[2].hwid, 0x123);
+	assert_int_equal(machine.cpu[2].core_id, 2);
+}
+
+/* Of the FADT the old field, or the extended one where that is an I/O port; of the DSDT the first element of _S5. */
+static void finds_how_to_switch_off(void **state)
+{
+	static const uint8_t s5[] = {0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0, 0, 0};
+	struct table *fadt = &other[0];
+
+	(void)state;
+	put(fadt, 64, 0x604, 4);
+	memcpy(dsdt.bytes + 40, s5, sizeof(s5));
+	dsdt.size = 64;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.pm1_control, 0x604);
+	assert_int_equal(machine.x86.s5_type, 5);
+
+	put(fadt, 172, 1, 1);
+	put(fadt, 176, 0xb004, 8);
+	machine.ncpus = 0;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.pm1_control, 0xb004);
+}
+
+static void reads_ioapics(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.nioapics, 2);
+	assert_int_equal(machine.x86.ioapic[0].base.v, 0xfec00000);
+	assert_int_equal(machine.x86.ioapic[0].gsi_base, 0);
+	assert_int_equal(machine.x86.ioapic[1].base.v, 0xfec10000);
+	assert_int_equal(machine.x86.ioapic[1].gsi_base, 24);
+}
+
+static void too_many_ioapics_are_refused(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < MACHINE_MAX_IOAPIC; i++)
+		add_ioapic(&other[1], 0xfec20000, 48);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text,
+			    "ACPI table APIC names more IOAPICs than this build allows");
+}
+
+static void each_machine_has_its_own_cores(void **state)
+{
+	(void)state;
+	add_gicc(&other[1], 100, 0x700, 1); /* Arm's, in a PC's table */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.ncpus, 3);
+	setup(NULL);
+	add_apic(&other[1], 9, 1); /* and the other way round */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.ncpus, 3);
+	assert_int_equal(machine.x86.nioapics, 0);
+}
+
+static void a_pc_without_cores_is_refused(void **state)
+{
+	(void)state;
+	other[1].size = 44;
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI names no enabled core");
+}
+
+static void a_pc_has_no_spis(void **state)
+{
+	static const uint8_t resource[] = {0x89, 6, 0, 1, 1, 45, 0, 0, 0};
+
+	(void)state;
+	memcpy(dsdt.bytes + 40, resource, sizeof(resource));
+	dsdt.size = 64;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(count_used(), 0);
+	assert_int_equal(machine.arm64.psci_smc, 0);
+}
+
+static void com1_has_its_interrupt_when_no_table_names_a_uart(void **state)
+{
+	(void)state;
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+	assert_int_equal(machine.uart_irq, 4);
+	setup_x86(NULL);
+	add_override(&other[1], 0, 4, 20);
+	add_override(&other[1], 1, 4, 21); /* not of ISA */
+	add_override(&other[1], 0, 16, 22); /* nor is there such an interrupt */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart_irq, 20);
+}
+
+static struct table *make_port_spcr(uint8_t kind, uint8_t irq, uint32_t gsi)
+{
+	struct table *t = add_table("SPCR", 80);
+
+	put(t, 40, 1, 1);
+	put(t, 44, 0x2f8, 8);
+	put(t, 52, kind, 1);
+	put(t, 53, irq, 1);
+	put(t, 54, gsi, 4);
+	return t;
+}
+
+static void reads_the_uart_at_a_port(void **state)
+{
+	static const struct {
+		uint8_t kind, type;
+		uint32_t irq;
+	} cases[] = {{0, 0, 0}, {1, 0, 17}, {2, 1, 40}, {3, 0x12, 40}, {4, 0, 40}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup_x86(state);
+		add_override(&other[1], 0, 3, 17);
+		put(make_port_spcr(cases[i].kind, 3, 40), 36, cases[i].type, 1);
+		assert_int_equal(run(), BH_OK);
+		assert_int_equal(machine.uart.v, 0x2f8);
+		assert_int_equal(machine.uart_irq, cases[i].irq);
+	}
+}
+
+static void other_consoles_of_a_pc_are_not_used(void **state)
+{
+	put(make_port_spcr(1, 3, 0), 40, 0, 1); /* in memory */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+	assert_int_equal(machine.uart_irq, 4);
+	setup_x86(state);
+	put(make_port_spcr(1, 3, 0), 36, 3, 1); /* a PL011 */
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+}
+
+/* Two debug ports: a 1394 one, and a 16550 at @port. */
+static struct table *make_dbg2(uint64_t port)
+{
+	struct table *t = add_table("DBG2", 44 + 38 + 38);
+
+	put(t, 36, 44, 4);
+	put(t, 40, 2, 4);
+	for (uint32_t at = 44; at < t->size; at += 38) {
+		put(t, at + 1, 38, 2);
+		put(t, at + 3, 1, 1);
+		put(t, at + 12, at == 44 ? 0x8001 : 0x8000, 2);
+		put(t, at + 18, 22, 2);
+		put(t, at + 22, 1, 1);
+		put(t, at + 26, at == 44 ? 0x1234 : port, 8);
+	}
+	return t;
+}
+
+static void the_debug_port_serves_without_a_console(void **state)
+{
+	static const uint32_t cases[][2] = {
+		{0x3f8, 4}, {0x3e8, 4}, {0x2f8, 19}, {0x2e8, 19}, {0x1000, 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup_x86(state);
+		add_override(&other[1], 0, 3, 19);
+		make_dbg2(cases[i][0]);
+		assert_int_equal(run(), BH_OK);
+		assert_int_equal(machine.uart.v, cases[i][0]);
+		assert_int_equal(machine.uart_irq, cases[i][1]);
+	}
+}
+
+static void the_console_goes_before_the_debug_port(void **state)
+{
+	for (int before = 0; before < 2; before++) {
+		setup_x86(state);
+		if (before)
+			make_dbg2(0x3f8);
+		make_port_spcr(2, 0, 40);
+		if (!before)
+			make_dbg2(0x3f8);
+		assert_int_equal(run(), BH_OK);
+		assert_int_equal(machine.uart.v, 0x2f8);
+		assert_int_equal(machine.uart_irq, 40);
+	}
+}
+
+static void arm_takes_no_console_from_dbg2(void **state)
+{
+	(void)state;
+	make_dbg2(0x3f8);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.uart.v, 0);
+}
+
+static void a_malformed_dbg2_is_refused(void **state)
+{
+	struct table *t = make_dbg2(0x3f8);
+
+	(void)state;
+	put(t, 40, 3, 4);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table DBG2 has a malformed entry");
+}
+
+static uint32_t long_entry(struct table *t, uint16_t type, uint16_t size)
+{
+	uint32_t at = t->size;
+
+	t->size += size;
+	put(t, at, type, 2);
+	put(t, at + 2, size, 2);
+	return at;
+}
+
+static void reads_remapping_units(void **state)
+{
+	struct table *t = add_table("DMAR", 48);
+
+	(void)state;
+	put(t, long_entry(t, 0, 16) + 8, 0xfed90000, 8);
+	put(t, long_entry(t, 1, 24) + 8, 0x1000, 8); /* reserved memory */
+	put(t, long_entry(t, 0, 24) + 8, 0xfed91000, 8);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.niommus, 2);
+	assert_int_equal(machine.x86.iommu[0].v, 0xfed90000);
+	assert_int_equal(machine.x86.iommu[1].v, 0xfed91000);
+	assert_int_equal(machine.x86.iommu_is_amd, 0);
+}
+
+static void reads_amds_iommus_once_each(void **state)
+{
+	static const uint8_t types[] = {0x10, 0x11, 0x40, 0x20, 0x10};
+	struct table *t = add_table("IVRS", 48);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		put(t, long_entry(t, types[i] | 0xb000, 40) + 8, i == 4 ? 0xfed81000 : 0xfed80000,
+		    8);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.niommus, 2);
+	assert_int_equal(machine.x86.iommu[0].v, 0xfed80000);
+	assert_int_equal(machine.x86.iommu[1].v, 0xfed81000);
+	assert_int_equal(machine.x86.iommu_is_amd, 1);
+}
+
+static void bad_iommu_tables_are_refused(void **state)
+{
+	struct table *t = add_table("DMAR", 48);
+
+	for (uint64_t i = 0; i <= MACHINE_MAX_IOMMU; i++)
+		put(t, long_entry(t, 0, 16) + 8, i << 12, 8);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text,
+			    "ACPI table DMAR names more IOMMUs than this build allows");
+	setup_x86(state);
+	t = add_table("IVRS", 48);
+	put(t, long_entry(t, 0x10, 24) + 2, 0, 2);
+	assert_int_equal(run(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "ACPI table IVRS has a malformed entry");
+}
+
+/* An SRAT that places APIC 4 and x2APIC 0x123, with a wide number of a node. */
+static struct table *make_srat(uint8_t revision)
+{
+	struct table *t = add_table("SRAT", 48);
+	uint32_t at = entry(t, 0, 16);
+
+	put(t, 8, revision, 1);
+	put(t, at + 2, 0x34, 1);
+	put(t, at + 3, 4, 1);
+	put(t, at + 4, 1, 4);
+	put(t, at + 9, 0x12, 1);
+	at = entry(t, 0, 16);
+	put(t, at + 2, 9, 1); /* APIC 0, but not enabled */
+	at = entry(t, 2, 24);
+	put(t, at + 4, 7, 4);
+	put(t, at + 8, 0x123, 4);
+	put(t, at + 12, 1, 4);
+	at = entry(t, 1, 40);
+	put(t, at + 2, 0x1234, 4);
+	put(t, at + 8, 0x100000000, 8);
+	put(t, at + 16, 0x40000000, 8);
+	put(t, at + 28, 1, 4);
+	return t;
+}
+
+static void reads_nodes_of_a_pc(void **state)
+{
+	(void)state;
+	make_srat(3);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.cpu[0].node, 0x1234);
+	assert_int_equal(machine.cpu[1].node, 0);
+	assert_int_equal(machine.cpu[2].node, 7);
+	assert_int_equal(machine.memory[0].node, 0x1234);
+}
+
+static void old_node_numbers_have_8_bits(void **state)
+{
+	(void)state;
+	make_srat(1);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.cpu[0].node, 0x34);
+	assert_int_equal(machine.memory[0].node, 0x34);
+}
+
+/* Where the FADT has PM1a_CNT: the old field, and the new one as address space and address. */
+static void reads_how_a_pc_is_switched_off(void **state)
+{
+	static const uint8_t s5[] = {0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0, 0, 0};
+
+	memcpy(dsdt.bytes + 40, s5, sizeof(s5));
+	dsdt.size = 60;
+	put(&other[0], 64, 0x404, 4);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.pm1_control, 0x404);
+	assert_int_equal(machine.x86.s5_type, 5);
+	setup_x86(state);
+	put(&other[0], 64, 0x404, 4);
+	put(&other[0], 172, 1, 1);
+	put(&other[0], 176, 0x604, 8);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.pm1_control, 0x604);
+	assert_int_equal(machine.x86.s5_type, 0);
+}
+
 /*
  * Any table cut anywhere, with its checksum made right again: nothing outside is read (ASan
  * looks).
  */
 static void cut_tables_read_nothing_outside(void **state)
 {
-	static const char *const signatures[] = {"APIC", "GTDT", "IORT", "MCFG",
-						 "SRAT", "SPCR", "FACP", "DSDT"};
+	static const char *const signatures[] = {"APIC", "GTDT", "IORT", "MCFG", "SRAT", "SPCR",
+						 "FACP", "DSDT", "DBG2", "DMAR", "IVRS"};
 	struct acpi_reader r = {.machine = &machine, .regions = &regions};
 
 	(void)state;
-	for (size_t s = 0; s < ARRAY_SIZE(signatures); s++) {
+	for (size_t s = 0; s < 2 * ARRAY_SIZE(signatures); s++) {
 		for (uint32_t size = 36; size < 256; size++) {
 			struct table t;
 			uint8_t *copy = test_malloc(size);
 
-			begin(&t, signatures[s], size);
+			begin(&t, signatures[s / 2], size);
 			memset(t.bytes + 36, (int)size, size - 36);
 			seal(&t);
 			memcpy(copy, t.bytes, size);
 			memset(&machine, 0, sizeof(machine));
 			memset(&regions, 0, sizeof(regions));
+			machine.arch = s % 2 == 0 ? MACHINE_ARM64 : MACHINE_X86;
 			acpi_read_table(&r, copy, size);
 			test_free(copy);
 		}
@@ -653,6 +1043,27 @@ int main(void)
 		cmocka_unit_test_setup(entries_that_do_not_fit_are_refused, setup),
 		cmocka_unit_test_setup(a_machine_without_cores_is_refused, setup),
 		cmocka_unit_test_setup(a_machine_without_distributor_is_refused, setup),
+		cmocka_unit_test_setup(reads_apics_that_are_on, setup_x86),
+		cmocka_unit_test_setup(finds_how_to_switch_off, setup_x86),
+		cmocka_unit_test_setup(reads_ioapics, setup_x86),
+		cmocka_unit_test_setup(too_many_ioapics_are_refused, setup_x86),
+		cmocka_unit_test_setup(each_machine_has_its_own_cores, setup_x86),
+		cmocka_unit_test_setup(a_pc_without_cores_is_refused, setup_x86),
+		cmocka_unit_test_setup(a_pc_has_no_spis, setup_x86),
+		cmocka_unit_test_setup(com1_has_its_interrupt_when_no_table_names_a_uart,
+				       setup_x86),
+		cmocka_unit_test_setup(reads_the_uart_at_a_port, setup_x86),
+		cmocka_unit_test_setup(other_consoles_of_a_pc_are_not_used, setup_x86),
+		cmocka_unit_test_setup(the_debug_port_serves_without_a_console, setup_x86),
+		cmocka_unit_test_setup(the_console_goes_before_the_debug_port, setup_x86),
+		cmocka_unit_test_setup(arm_takes_no_console_from_dbg2, setup),
+		cmocka_unit_test_setup(a_malformed_dbg2_is_refused, setup_x86),
+		cmocka_unit_test_setup(reads_remapping_units, setup_x86),
+		cmocka_unit_test_setup(reads_amds_iommus_once_each, setup_x86),
+		cmocka_unit_test_setup(bad_iommu_tables_are_refused, setup_x86),
+		cmocka_unit_test_setup(reads_nodes_of_a_pc, setup_x86),
+		cmocka_unit_test_setup(old_node_numbers_have_8_bits, setup_x86),
+		cmocka_unit_test_setup(reads_how_a_pc_is_switched_off, setup_x86),
 		cmocka_unit_test_setup(cut_tables_read_nothing_outside, setup),
 	};
 

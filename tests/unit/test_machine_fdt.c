@@ -11,17 +11,17 @@
 #include "boot/machine_fdt.h"
 
 static struct blob virt; /* as QEMU made it */
+static struct blob q35; /* as we wrote it for QEMU's */
 static struct blob blob; /* changed by a test */
 static struct machine machine;
 static struct bh_report report;
 
 #define GIC 0x8005 /* its phandle */
 
-static int compile_virt(void **state)
+static int compile(const char *path, struct blob *out)
 {
 	static struct blob raw;
-	char *const argv[] = {"dtc", "-q", "-I", "dts", "-O", "dtb", "tests/machines/virt-4.dts",
-			      NULL};
+	char *const argv[] = {"dtc", "-q", "-I", "dts", "-O", "dtb", (char *)(uintptr_t)path, NULL};
 	posix_spawn_file_actions_t actions;
 	size_t size = 0;
 	ssize_t got = 1;
@@ -29,7 +29,6 @@ static int compile_virt(void **state)
 	int status;
 	int ends[2];
 
-	(void)state;
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return -1;
 	posix_spawn_file_actions_init(&actions);
@@ -43,7 +42,15 @@ static int compile_virt(void **state)
 	close(ends[0]);
 	if (waitpid(pid, &status, 0) != pid || status != 0 || got < 0)
 		return -1;
-	return fdt_open_into(raw.aligned, virt.aligned, BLOB_BYTES);
+	return fdt_open_into(raw.aligned, out->aligned, BLOB_BYTES);
+}
+
+static int compile_machines(void **state)
+{
+	(void)state;
+	return compile("tests/machines/virt-4.dts", &virt) != 0
+		       ? -1
+		       : compile("tests/machines/q35-4.dts", &q35);
 }
 
 static int set_up(void **state)
@@ -626,6 +633,75 @@ static void every_truncation_is_survived(void **state)
 	}
 }
 
+/* --- x86 --- */
+
+static int set_up_q35(void **state)
+{
+	(void)state;
+	blob = q35;
+	return 0;
+}
+
+static void q35_as_it_is(void **state)
+{
+	(void)state;
+	good();
+	assert_string_equal(machine.name, "QEMU q35 (device tree)");
+	assert_int_equal(machine.arch, MACHINE_X86);
+	assert_int_equal(machine.x86.tsc_hz, 1000000000);
+	assert_int_equal(machine.ncpus, 4);
+	assert_int_equal(machine.cpu[3].hwid, 3);
+	assert_int_equal(machine.nmemory, 2);
+	assert_int_equal(machine.memory[0].extent.base.v, 1 * MIB);
+	assert_int_equal(machine.memory[1].extent.base.v, 4 * GIB);
+	assert_int_equal(machine.uart.v, 0);
+}
+
+static void x86_threads_share_a_core(void **state)
+{
+	(void)state;
+	CHANGE(SET_CELLS("/cpus/cpu@2", "phandle", 1, 77));
+	CHANGE(SET_CELLS("/cpus/cpu@3", "phandle", 1, 78));
+	CHANGE(ADD_NODE("/cpus", "cpu-map"));
+	CHANGE(ADD_NODE("/cpus/cpu-map", "core0"));
+	CHANGE(ADD_NODE("/cpus/cpu-map/core0", "thread0"));
+	CHANGE(ADD_NODE("/cpus/cpu-map/core0", "thread1"));
+	CHANGE(SET_CELLS("/cpus/cpu-map/core0/thread0", "cpu", 1, 77));
+	CHANGE(SET_CELLS("/cpus/cpu-map/core0/thread1", "cpu", 1, 78));
+	good();
+	assert_int_equal(machine.cpu[2].core_id, machine.cpu[3].core_id);
+	assert_int_not_equal(machine.cpu[1].core_id, machine.cpu[2].core_id);
+}
+
+static void x86_ids_and_nodes(void **state)
+{
+	(void)state;
+	CHANGE(SET_CELLS("/cpus/cpu@3", "reg", 1, 0xfffffffe));
+	CHANGE(SET_CELLS("/cpus/cpu@3", "numa-node-id", 1, 5));
+	good();
+	assert_int_equal(machine.cpu[3].hwid, 0xfffffffe);
+	assert_int_equal(machine.cpu[3].node, 5);
+}
+
+static void apic_id_too_wide(void **state)
+{
+	(void)state;
+	CHANGE(SET_CELLS("/cpus", "#address-cells", 1, 2));
+	assert_int_equal(read_machine(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "/cpus/cpu@0: reg: not an APIC id");
+}
+
+static void tsc_rate_may_be_missing_but_not_odd(void **state)
+{
+	(void)state;
+	CHANGE(REMOVE("/", "tsc-hz"));
+	good();
+	assert_int_equal(machine.x86.tsc_hz, 0);
+	CHANGE(SET_CELLS("/", "tsc-hz", 3, 1, 2, 3));
+	assert_int_equal(read_machine(), BH_BAD_MACHINE);
+	assert_string_equal(report.text, "/: tsc-hz: not a number of 64 bits");
+}
+
 #define T(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -673,6 +749,11 @@ int main(void)
 		T(header_larger_than_the_file),
 		T(misaligned_structure),
 		T(every_truncation_is_survived),
+		cmocka_unit_test_setup(q35_as_it_is, set_up_q35),
+		cmocka_unit_test_setup(x86_threads_share_a_core, set_up_q35),
+		cmocka_unit_test_setup(x86_ids_and_nodes, set_up_q35),
+		cmocka_unit_test_setup(apic_id_too_wide, set_up_q35),
+		cmocka_unit_test_setup(tsc_rate_may_be_missing_but_not_odd, set_up_q35),
 	};
 	static struct CMUnitTest all[ARRAY_SIZE(tests) + ARRAY_SIZE(bad)];
 
@@ -683,5 +764,5 @@ int main(void)
 			.test_func = test_bad,
 			.initial_state = (void *)(uintptr_t)&bad[i],
 		};
-	return cmocka_run_group_tests(all, compile_virt, NULL);
+	return cmocka_run_group_tests(all, compile_machines, NULL);
 }

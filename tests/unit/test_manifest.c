@@ -150,6 +150,17 @@ static void vm_properties_are_read(void **state)
 	assert_int_equal(vm->restart_window, 600);
 }
 
+static void boot_protocols_are_read(void **state)
+{
+	(void)state;
+	PARSE_WITH(SET_TEXT("/vms/web", "boot-protocol", "linux"));
+	assert_int_equal(manifest.vm[0].boot_protocol, BOOT_PROTOCOL_LINUX);
+	PARSE_WITH(SET_TEXT("/vms/web", "boot-protocol", "pvh"));
+	assert_int_equal(manifest.vm[0].boot_protocol, BOOT_PROTOCOL_PVH);
+	PARSE_WITH(REMOVE("/vms/web", "boot-protocol"));
+	assert_int_equal(manifest.vm[0].boot_protocol, BOOT_PROTOCOL_ANY);
+}
+
 static void core_count_instead_of_cores(void **state)
 {
 	(void)state;
@@ -283,7 +294,7 @@ static const struct bad {
 	{"unknown_vm_property",
 	 BH_UNKNOWN,
 	 "/vms/web: colour: this property is not known; known are cores, core-count, memory, "
-	 "kernel, initrd, bootargs, console, autostart, restart-limit, devices",
+	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices",
 	 {SET_TEXT("/vms/web", "colour", "blue")}},
 	{"unknown_host_property",
 	 BH_UNKNOWN,
@@ -313,7 +324,7 @@ static const struct bad {
 	{"foreign_name_is_made_printable",
 	 BH_UNKNOWN,
 	 "/vms/web: co?lour: this property is not known; known are cores, core-count, memory, "
-	 "kernel, initrd, bootargs, console, autostart, restart-limit, devices",
+	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices",
 	 {SET_TEXT("/vms/web", "co\x1blour", "blue")}},
 	{"foreign_name_is_cut",
 	 BH_UNKNOWN,
@@ -492,6 +503,10 @@ static const struct bad {
 	 {SET_TEXT("/vms/web", "bootargs", "quiet\n")}},
 
 	/* the rest of a VM */
+	{"boot_protocol_unknown",
+	 BH_BAD_VALUE,
+	 "/vms/web: boot-protocol: 'multiboot'; 'linux' or 'pvh' are allowed",
+	 {SET_TEXT("/vms/web", "boot-protocol", "multiboot")}},
 	{"console_unknown",
 	 BH_BAD_VALUE,
 	 "/vms/web: console: 'vga'; 'none' or 'uart' are allowed",
@@ -883,6 +898,7 @@ int main(void)
 		cmocka_unit_test_setup(host_properties_are_read, set_up),
 		cmocka_unit_test_setup(host_words_may_be_the_defaults, set_up),
 		cmocka_unit_test_setup(vm_properties_are_read, set_up),
+		cmocka_unit_test_setup(boot_protocols_are_read, set_up),
 		cmocka_unit_test_setup(core_count_instead_of_cores, set_up),
 		cmocka_unit_test_setup(restarts_can_be_forbidden, set_up),
 		cmocka_unit_test_setup(devices_are_read, set_up),

@@ -374,8 +374,8 @@ static void kernel_fdt_and_initrd_are_placed(void **state)
 	assert_int_equal(vm->image[IMAGE_KERNEL].to.v, GUEST_RAM_BASE);
 	assert_int_equal(vm->image[IMAGE_KERNEL].from.v, 1 * GIB + 64 * MIB);
 	assert_int_equal(vm->image[IMAGE_KERNEL].size, 30 * MIB);
-	assert_int_equal(vm->image[IMAGE_FDT].to.v, GUEST_RAM_BASE + 30 * MIB);
-	assert_int_equal(vm->image[IMAGE_FDT].size, 0);
+	assert_int_equal(vm->image[IMAGE_BOOT].to.v, GUEST_RAM_BASE + 30 * MIB);
+	assert_int_equal(vm->image[IMAGE_BOOT].size, 0);
 	assert_int_equal(vm->image[IMAGE_INITRD].to.v, GUEST_RAM_BASE + 32 * MIB);
 	assert_int_equal(vm->image[IMAGE_INITRD].size, 5 * MIB);
 }
@@ -388,7 +388,7 @@ static void load_offset_and_run_size_count(void **state)
 	add_vm("web", 64 * MIB);
 	make_good();
 	assert_int_equal(plan.vm[0].entry.v, GUEST_RAM_BASE + 0x80000);
-	assert_int_equal(plan.vm[0].image[IMAGE_FDT].to.v, GUEST_RAM_BASE + 34 * MIB);
+	assert_int_equal(plan.vm[0].image[IMAGE_BOOT].to.v, GUEST_RAM_BASE + 34 * MIB);
 }
 
 static void missing_kernel(void **state)
@@ -411,7 +411,7 @@ static void kernel_is_no_image(void **state)
 {
 	(void)state;
 	add_vm("web", 64 * MIB);
-	images[0].is_kernel = 0;
+	images[0].kind = KERNEL_NONE;
 	refused(BH_BAD_IMAGE,
 		"/vms/web: kernel: 'Image' is not an arm64 Image (no ARM\\x64 magic at byte 56)");
 }
@@ -503,10 +503,10 @@ static void fdt_is_recorded(void **state)
 	(void)state;
 	add_vm("web", 64 * MIB);
 	make_good();
-	plan_set_fdt(&plan, 0, (struct extent){pa(3 * GIB), PAGE_SIZE}, 3000, 100, 200);
+	plan_set_boot(&plan, 0, (struct extent){pa(3 * GIB), PAGE_SIZE}, 3000, 100, 200);
 	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
-	assert_int_equal(plan.vm[0].image[IMAGE_FDT].size, 3000);
-	assert_int_equal(plan.vm[0].image[IMAGE_FDT].to.v, GUEST_RAM_BASE + 30 * MIB);
+	assert_int_equal(plan.vm[0].image[IMAGE_BOOT].size, 3000);
+	assert_int_equal(plan.vm[0].image[IMAGE_BOOT].to.v, GUEST_RAM_BASE + 30 * MIB);
 	assert_int_equal(plan.vm[0].rng_seed_offset, 100);
 	assert_int_equal(plan.vm[0].kaslr_seed_offset, 200);
 	assert_int_equal(plan.nimages, 2);
@@ -515,10 +515,10 @@ static void fdt_is_recorded(void **state)
 static void fdt_inside_an_image_is_not_stored_twice(void **state)
 {
 	(void)state;
-	add_image("fdts", 1 * GIB + 128 * MIB, GUEST_FDT_MAX);
+	add_image("fdts", 1 * GIB + 128 * MIB, GUEST_BOOT_MAX);
 	add_vm("web", 64 * MIB);
 	make_good();
-	plan_set_fdt(&plan, 0, (struct extent){pa(1 * GIB + 128 * MIB), PAGE_SIZE}, 3000, 0, 0);
+	plan_set_boot(&plan, 0, (struct extent){pa(1 * GIB + 128 * MIB), PAGE_SIZE}, 3000, 0, 0);
 	assert_int_equal(plan.nimages, 2);
 	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
 }
@@ -645,7 +645,7 @@ static void two_cores_of_one_id(void **state)
 
 static void core_extent_too_small(void **state)
 {
-	uint64_t need = plan_vm_bytes(add_vm("web", 64 * MIB));
+	uint64_t need = plan_vm_bytes(&machine, add_vm("web", 64 * MIB));
 	char sentence[128];
 
 	(void)state;
@@ -667,8 +667,8 @@ static void vm_bytes_within_the_promise(void **state)
 		for (uint32_t cores = 1; cores <= 16; cores += 5) {
 			vm.ncores = cores;
 			vm.memory = gib * GIB + 2 * MIB;
-			assert_true(plan_vm_bytes(&vm) <= 64 * KIB + 8 * KIB * (gib + 1));
-			assert_true(is_aligned(plan_vm_bytes(&vm), PAGE_SIZE));
+			assert_true(plan_vm_bytes(&machine, &vm) <= 64 * KIB + 8 * KIB * (gib + 1));
+			assert_true(is_aligned(plan_vm_bytes(&machine, &vm), PAGE_SIZE));
 		}
 	}
 }
@@ -681,7 +681,8 @@ static void core_bytes_hold_everything(void **state)
 	add_vm("web", 1 * GIB);
 	bytes = plan_core_bytes(&manifest, &machine, 100000);
 	assert_true(is_aligned(bytes, BLOCK_SIZE));
-	assert_true(bytes >= 100000 + sizeof(struct boot_info) + plan_vm_bytes(&manifest.vm[0]) +
+	assert_true(bytes >= 100000 + sizeof(struct boot_info) +
+				     plan_vm_bytes(&machine, &manifest.vm[0]) +
 				     (8 * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES) * PAGE_SIZE);
 }
 
@@ -693,7 +694,7 @@ static void hypervisor_extents_end_the_core(void **state)
 	make_good();
 	assert_int_equal(extent_end(plan.vm[0].hypervisor), plan.vm[1].hypervisor.base.v);
 	assert_int_equal(extent_end(plan.vm[1].hypervisor), extent_end(core));
-	assert_int_equal(plan.vm[0].hypervisor.size, plan_vm_bytes(&manifest.vm[0]));
+	assert_int_equal(plan.vm[0].hypervisor.size, plan_vm_bytes(&machine, &manifest.vm[0]));
 }
 
 /* --- questions to a plan --- */

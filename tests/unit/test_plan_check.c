@@ -16,7 +16,7 @@ static void make_plan(void)
 	machine.arm64.spi_used[2] = 1; /* INTID 48 */
 	core = (struct extent){pa(1 * GIB), 4 * MIB};
 	add_image("initrd", 1 * GIB + 128 * MIB, 5 * MIB);
-	add_image("device trees", 1 * GIB + 136 * MIB, GUEST_FDT_MAX);
+	add_image("device trees", 1 * GIB + 136 * MIB, GUEST_BOOT_MAX);
 	name_cores(add_vm("web", 1 * GIB), 2, 1, 2);
 	name_cores(add_vm("db", 512 * MIB), 1, 4, 0);
 	memcpy(manifest.vm[0].initrd, "initrd", 7);
@@ -24,9 +24,9 @@ static void make_plan(void)
 	make_good();
 	assert_int_equal(plan.vm[0].nregions, 2);
 	for (uint32_t i = 0; i < 2; i++)
-		plan_set_fdt(&plan, i,
-			     (struct extent){pa(1 * GIB + 136 * MIB + i * PAGE_SIZE), PAGE_SIZE},
-			     4000, 100, 200);
+		plan_set_boot(&plan, i,
+			      (struct extent){pa(1 * GIB + 136 * MIB + i * PAGE_SIZE), PAGE_SIZE},
+			      4000, 100, 200);
 }
 
 #define WEB (plan.vm[0])
@@ -95,13 +95,13 @@ static void make_plan(void)
 	X(image_size_wraps, WEB.image[IMAGE_INITRD].size = UINT64_MAX, BH_BAD_PLAN)                \
 	X(initrd_on_the_kernel, WEB.image[IMAGE_INITRD].to = WEB.image[IMAGE_KERNEL].to,           \
 	  BH_OVERLAP)                                                                              \
-	X(fdt_on_the_kernel, WEB.image[IMAGE_FDT].to = WEB.image[IMAGE_KERNEL].to, BH_OVERLAP)     \
-	X(fdt_not_aligned, WEB.image[IMAGE_FDT].to.v += PAGE_SIZE, BH_BAD_PLAN)                    \
+	X(fdt_on_the_kernel, WEB.image[IMAGE_BOOT].to = WEB.image[IMAGE_KERNEL].to, BH_OVERLAP)    \
+	X(fdt_not_aligned, WEB.image[IMAGE_BOOT].to.v += PAGE_SIZE, BH_BAD_PLAN)                   \
 	X(fdt_too_large,                                                                           \
-	  (plan.images[2].size = 32 * PAGE_SIZE, WEB.image[IMAGE_FDT].size = 17 * PAGE_SIZE),      \
+	  (plan.images[2].size = 32 * PAGE_SIZE, WEB.image[IMAGE_BOOT].size = 17 * PAGE_SIZE),     \
 	  BH_BAD_PLAN)                                                                             \
 	X(fdt_without_a_place,                                                                     \
-	  (WEB.image[IMAGE_FDT].size = 0, WEB.image[IMAGE_FDT].to = gpa(GUEST_RAM_BASE + GIB)),    \
+	  (WEB.image[IMAGE_BOOT].size = 0, WEB.image[IMAGE_BOOT].to = gpa(GUEST_RAM_BASE + GIB)),  \
 	  BH_BAD_PLAN)                                                                             \
 	X(rng_seed_outside, WEB.rng_seed_offset = 4000 - 63, BH_BAD_PLAN)                          \
 	X(kaslr_seed_outside, WEB.kaslr_seed_offset = 4000 - 7, BH_BAD_PLAN)                       \

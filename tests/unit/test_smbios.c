@@ -89,6 +89,25 @@ static void length_shorter_than_its_header(void **state)
 	assert_false(name_of(table, sizeof(table) - 1, name, sizeof(name)));
 }
 
+static void entry_points_of_both_kinds(void **state)
+{
+	static const uint8_t new[24] = {
+		'_', 'S', 'M', '3', '_', [0xc] = 0x34, [0xd] = 0x12, [0x10] = 0x78, [0x14] = 1};
+	static const uint8_t old[31] = {
+		'_', 'S', 'M', '_', [0x16] = 0x34, [0x17] = 0x12, [0x18] = 0x78, [0x1b] = 0x80};
+	static const uint8_t other[31] = {'_', 'D', 'M', 'I', '_'};
+	struct extent table;
+
+	(void)state;
+	assert_true(smbios_structures(new, &table));
+	assert_int_equal(table.base.v, 0x100000078);
+	assert_int_equal(table.size, 0x1234);
+	assert_true(smbios_structures(old, &table));
+	assert_int_equal(table.base.v, 0x80000078);
+	assert_int_equal(table.size, 0x1234);
+	assert_false(smbios_structures(other, &table));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +117,7 @@ int main(void)
 		cmocka_unit_test(no_system_structure),
 		cmocka_unit_test(cut_off_anywhere),
 		cmocka_unit_test(length_shorter_than_its_header),
+		cmocka_unit_test(entry_points_of_both_kinds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 #include <bulkhead/machine.h>
 #include <bulkhead/manifest.h>
-#include <bulkhead/plan.h>
+#include <bulkhead/planner.h>
 
 /* Bytes of a file, 8-byte aligned, from malloc. */
 struct bytes {

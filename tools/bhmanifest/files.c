@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +15,6 @@
 #include "boot/kernel_image.h"
 
 #define TREE_MAX_BYTES (16 * MIB) /* more is no device tree; the parsers have limits of their own */
-#define HEADER_BYTES 64
 
 static bool fail(const char *path, const char *what)
 {
@@ -132,46 +132,46 @@ bool write_file(const char *path, const struct bytes *bytes)
 	return good || fail(path, strerror(errno));
 }
 
-/* Reads the start of a regular file into @header; false when there is no such file. */
-static bool probe(const char *folder, const char *name, uint8_t header[HEADER_BYTES],
-		  uint64_t *size)
+/* Describes a regular file; false when there is no such file. */
+static bool probe(const char *folder, const char *name, struct image_info *image)
 {
 	char path[4096];
 	struct stat st;
-	ssize_t got = -1;
+	void *bytes = MAP_FAILED;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		got = read(fd, header, HEADER_BYTES);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		st.st_size = -1;
+	if (st.st_size > 0)
+		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
-	*size = got < 0 ? 0 : (uint64_t)st.st_size;
-	return got >= 0;
+	if (bytes != MAP_FAILED) {
+		kernel_image_probe(bytes, (uint64_t)st.st_size, image);
+		munmap(bytes, (size_t)st.st_size);
+	}
+	/* There, but empty: an address makes it known, so that the planner says so. */
+	if (st.st_size == 0)
+		image->extent.base = pa(PAGE_SIZE);
+	return st.st_size == 0 || bytes != MAP_FAILED;
 }
 
 static uint32_t add_image(const char *name, const char *folder, struct image_info *images,
 			  uint32_t count)
 {
 	struct image_info *image = &images[count];
-	uint8_t header[HEADER_BYTES] = {0};
-	uint64_t size = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (strcmp(images[i].name, name) == 0)
 			return count;
 	}
-	if (name[0] == '\0' || (folder && !probe(folder, name, header, &size)))
-		return count;
 	memset(image, 0, sizeof(*image));
+	if (name[0] == '\0' || (folder && !probe(folder, name, image)))
+		return count;
 	memcpy(image->name, name, sizeof(image->name));
-	if (folder)
-		kernel_image_probe(header, size, image);
-	/* There, but empty: an address makes it known, so that the planner says so. */
-	if (folder && size == 0)
-		image->extent.base = pa(PAGE_SIZE);
 	return count + 1;
 }
 

@@ -68,6 +68,9 @@ static void show_vm(FILE *out, const struct manifest_vm *vm)
 	if (vm->initrd[0] != '\0')
 		show_string(out, "initrd", vm->initrd);
 	show_string(out, "bootargs", vm->bootargs);
+	if (vm->boot_protocol != BOOT_PROTOCOL_ANY)
+		show_string(out, "boot-protocol",
+			    vm->boot_protocol == BOOT_PROTOCOL_PVH ? "pvh" : "linux");
 	show_string(out, "console", vm->console ? "uart" : "none");
 	fprintf(out, "\t\t\tautostart = <%u>;\n", vm->autostart);
 	fprintf(out, "\t\t\trestart-limit = <%u %u>;\n", vm->restart_limit, vm->restart_window);

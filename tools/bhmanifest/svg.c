@@ -424,8 +424,10 @@ static void draw_devices(struct picture *p)
 	for (uint32_t i = 0; i < p->plan->nvms; i++) {
 		const struct plan_vm *vm = &p->plan->vm[i];
 
-		if (vm->console)
+		if (vm->console_irq != 0)
 			chip(p, &x, (int)i, "%s console: interrupt %u", vm->name, vm->console_irq);
+		else if (vm->console)
+			chip(p, &x, (int)i, "%s console", vm->name);
 	}
 	if (m->arm64.gic_version != 0)
 		chip(p, &x, OWNER_HYPERVISOR, "GICv%u at 0x%llx", m->arm64.gic_version,

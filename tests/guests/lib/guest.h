@@ -1,57 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the test guests share: a console, arguments, PSCI, the interrupt controller. */
+/*
+ * What the test guests share: a console, arguments, interrupts, a timer, a second vCPU. Each architecture implements
+ * this in tests/guests/ARCH/lib and adds what only it has in guest_arch.h.
+ */
 #ifndef GUEST_H
 #define GUEST_H
 
 #include <bulkhead/plan.h>
 
-#define read_sysreg(name)                                                                          \
-	({                                                                                         \
-		uint64_t value_;                                                                   \
-		__asm__ volatile("mrs %0, " name : "=r"(value_)::"memory");                        \
-		value_;                                                                            \
-	})
-#define write_sysreg(name, v) __asm__ volatile("msr " name ", %x0" ::"rZ"((uint64_t)(v)) : "memory")
-#define isb() __asm__ volatile("isb" ::: "memory")
-#define dsb() __asm__ volatile("dsb sy" ::: "memory")
-#define wfi() __asm__ volatile("wfi" ::: "memory")
-#define mask_all() __asm__ volatile("msr daifset, #0xf" ::: "memory")
-#define unmask_irq() __asm__ volatile("msr daifclr, #2" ::: "memory")
-
 /* A word of memory. */
 #define MEM64(at) (*(volatile uint64_t *)(uintptr_t)(at))
 
-/*
- * Device registers: plain instructions only, because one with write-back gives
- * the hypervisor no syndrome to emulate it by (Arm ARM D19.2.37, ISV).
- */
-#define DEVICE(bits, instruction, width)                                                           \
-	static inline uint##bits##_t read##bits(uint64_t at)                                       \
-	{                                                                                          \
-		uint64_t v;                                                                        \
-                                                                                                   \
-		__asm__ volatile("ldr" instruction " %" width "0, [%1]"                            \
-				 : "=r"(v)                                                         \
-				 : "r"(at)                                                         \
-				 : "memory");                                                      \
-		return (uint##bits##_t)v;                                                          \
-	}                                                                                          \
-	static inline void write##bits(uint64_t at, uint##bits##_t v)                              \
-	{                                                                                          \
-		__asm__ volatile("str" instruction " %" width "0, [%1]" ::"r"((uint64_t)v),        \
-				 "r"(at)                                                           \
-				 : "memory");                                                      \
-	}
+#define FOREVER for (;;)
 
-DEVICE(8, "b", "w")
-DEVICE(16, "h", "w")
-DEVICE(32, "", "w")
-DEVICE(64, "", "x")
-
-/* Linker script and start.S. */
+/* Linker script. */
 extern uint8_t image_start[], image_end[];
-extern uint64_t entry_regs[33]; /* x0 to x30 at entry (x0 as 0), SP, VBAR_EL1 */
-void second_start(void);
 
 /* ---- Each guest: what it can do; @name is what `do=` in its bootargs says, "" takes all the rest ---- */
 
@@ -60,9 +23,11 @@ struct behaviour {
 	void (*run)(void);
 };
 
-extern const struct behaviour behaviours[]; /* ends with a NULL name */
+/* Those of every architecture, and then this one's; each ends with a NULL name. */
+extern const struct behaviour behaviours[], arch_behaviours[];
 
-void guest_main(const void *fdt);
+/* The first C function; @boot is what the hypervisor handed over. */
+void guest_main(const void *boot);
 
 /* ---- main.c: arguments ---- */
 
@@ -72,88 +37,116 @@ const char *argument(const char *name);
 /* The same as a number (0x for hexadecimal), @otherwise when it is not there. */
 uint64_t argument_number(const char *name, uint64_t otherwise);
 
+/* The same in @text. */
+const char *argument_in(const char *text, const char *name);
+uint64_t argument_number_in(const char *text, const char *name, uint64_t otherwise);
+
 /* Before a guest that was asked what to do goes off: gives the reader of its console time, until a key is typed. */
 void finish(void);
 
 /* True when @word begins with @name and a space or its end follows. */
 bool is_word(const char *word, const char *name);
 
-/* ---- fdt.c ---- */
+/* ---- say.c ---- */
+
+/* Formats: %s, %c, %u (decimal), %x (hexadecimal with 0x); numbers are uint64_t. */
+void say(const char *format, ...);
+
+/* ---- hostile.c: operations of one instruction ---- */
+
+struct operation {
+	const char *name;
+	uint64_t (*run)(uint64_t at, uint64_t with); /* op_NAME: the instruction is its first */
+	void (*prepare)(uint64_t *at, uint64_t *with); /* NULL: nothing to prepare */
+};
+
+/* Does what `do=` names in @table, which ends with a NULL name, with `at=` and `with=`; says what it gave when it lives on. */
+void do_operation(const struct operation *table);
+
+/* Each architecture's hostile.c: calls @run with its operands where the instruction wants them. */
+uint64_t operate(uint64_t (*run)(uint64_t at, uint64_t with), uint64_t at, uint64_t with);
+
+/* How many interrupts came, of any kind. */
+extern volatile uint32_t interrupt_count;
+
+/* Says that this guest is as it wants to be found by a stop. */
+void say_holding(void);
+
+/* With interrupts masked. */
+void sleep_masked(void) __attribute__((noreturn));
+
+/* IPIs to itself without end. */
+void ipi_storm(void);
+
+/* ======== From here on each architecture's ======== */
+
+/* ---- what the hypervisor told the guest ---- */
 
 struct range {
 	uint64_t from;
 	uint64_t size;
 };
 
-/* Big-endian cell @cell of property @name in the first node whose name begins with @node; NULL and 0 when there is none. */
-const void *fdt_property(const void *fdt, const char *node, const char *name);
-uint32_t fdt_cell(const void *property, unsigned cell);
+/* Takes down what @boot holds; returns the arguments. */
+const char *guest_boot(const void *boot);
 
-/* The guest's device tree, its RAM and the INTID of its console. */
-const void *guest_fdt(void);
-struct range guest_ram(void);
-uint32_t guest_console_irq(void);
+/* RAM that no image lies in: at most @max ranges; returns how many. */
+#define FREE_RANGES 4
+unsigned guest_free_memory(struct range *free, unsigned max);
 
-/* ---- uart.c: the SBSA UART ---- */
+/* ---- console ---- */
 
-#define UART_DR 0x00
-#define UART_FR 0x18
-#define UART_IMSC 0x38
-#define UART_MIS 0x40
-#define UART_FR_RXFE (1U << 4)
-#define UART_FR_TXFF (1U << 5)
-#define UART_INT_RX (1U << 4 | 1U << 6)
-
-/* Formats: %s, %c, %u (decimal), %x (hexadecimal with 0x); numbers are uint64_t. */
-void say(const char *format, ...);
+void console_put(char c);
 
 /* The next character typed; -1 when there is none. */
-int uart_get(void);
+int console_get(void);
 
-/* ---- psci.c ---- */
+/* Interrupts for what is typed. */
+void console_interrupt_on(void);
 
-#define PSCI_CPU_SUSPEND 0xc4000001U
-#define PSCI_CPU_OFF 0x84000002U
-#define PSCI_CPU_ON 0xc4000003U
-#define PSCI_AFFINITY_INFO 0xc4000004U
-#define PSCI_SYSTEM_OFF 0x84000008U
-#define PSCI_SYSTEM_RESET 0x84000009U
-#define PSCI_NOT_SUPPORTED (-1)
-#define PSCI_INVALID_PARAMETERS (-2)
-#define PSCI_ALREADY_ON (-4)
+/* ---- interrupts ---- */
 
-int64_t hvc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
-int64_t smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
+/*
+ * Called for every interrupt, between acknowledge and end; each guest has one. IPIs are 0 to 15, the timer is
+ * TIMER_INTERRUPT, the console what console_interrupt() says, all others are strays.
+ */
+void handle_interrupt(uint32_t interrupt);
+uint32_t console_interrupt(void);
+
+/* This vCPU's interrupt controller on; interrupts unmasked. */
+void interrupts_on(void);
+
+/* @vcpu takes IPI @ipi. */
+void ipi_enable(uint32_t vcpu, uint32_t ipi);
+void ipi_send(uint32_t vcpu, uint32_t ipi);
+
+/*
+ * guest_arch.h has: mask_all(), unmask_irq(), wait_for_interrupt(), and sleep_once(), which is called with interrupts
+ * masked, sleeps until there is one, takes it, and masks them again.
+ */
+
+/* ---- time ---- */
+
+uint64_t clock_now(void);
+uint64_t clock_hertz(void);
+
+/* A tick every 1 / @hertz seconds; handle_interrupt() calls timer_next() for each. */
+void timer_on(uint64_t hertz);
+void timer_next(void);
+
+/* ---- vCPUs ---- */
+
+/* What this vCPU knows itself by: MPIDR affinity or APIC id. */
+uint64_t cpu_id(void);
+
+/* Starts vCPU 1 in @function; when that returns it goes off again. 0, or the error. */
+int64_t second_on(void (*function)(void));
+bool second_is_off(void);
+
+void cpu_off(void) __attribute__((noreturn));
 void system_off(void) __attribute__((noreturn));
 void system_reset(void) __attribute__((noreturn));
-void cpu_off(void) __attribute__((noreturn));
 
-/* ---- gic.c ---- */
-
-#define GIC_SGI_BASE (GUEST_GICR_BASE + 0x10000) /* of vCPU 0 */
-#define GIC_SPURIOUS 1020
-#define VIRTUAL_TIMER 27
-
-/* This vCPU's CPU interface and distributor on; interrupts unmasked. */
-void gic_on(void);
-
-/* Enables SGI, PPI (of @vcpu) or SPI @intid at @priority. */
-void gic_enable(uint32_t vcpu, uint32_t intid, uint8_t priority);
-
-/* Affinity (as ICC_SGI1R_EL1 and MPIDR_EL1 know it) of vCPU @vcpu. */
-uint64_t gic_affinity(uint32_t vcpu);
-
-/* What ICC_SGI1R_EL1 takes to send SGI @intid to @affinity. */
-uint64_t gic_sgi_value(uint64_t affinity, uint32_t intid);
-void gic_send_sgi(uint64_t affinity, uint32_t intid);
-
-/* Called for every interrupt, between acknowledge and end; each guest has one. */
-void handle_interrupt(uint32_t intid);
-
-/* ---- exception.c ---- */
-
-/* While true, an undefined instruction is stepped over and counted. */
-extern bool skip_undefined;
-extern volatile uint32_t undefined_count;
+#include "guest_arch.h"
 
 #endif

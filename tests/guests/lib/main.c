@@ -2,7 +2,6 @@
 /* From the arguments to the behaviour they name. `do=ask` takes the arguments from the console. */
 #include "guest.h"
 
-uint64_t entry_regs[33];
 static const char *arguments = "";
 static char typed[120];
 static bool asked;
@@ -16,22 +15,22 @@ bool is_word(const char *word, const char *name)
 	return *name == '\0' && (*word == '\0' || *word == ' ');
 }
 
-const char *argument(const char *name)
+const char *argument_in(const char *text, const char *name)
 {
-	for (const char *at = arguments; *at != '\0'; at++) {
+	for (const char *at = text; *at != '\0'; at++) {
 		size_t n = 0;
 
 		while (name[n] != '\0' && at[n] == name[n])
 			n++;
-		if (name[n] == '\0' && at[n] == '=' && (at == arguments || at[-1] == ' '))
+		if (name[n] == '\0' && at[n] == '=' && (at == text || at[-1] == ' '))
 			return at + n + 1;
 	}
 	return "";
 }
 
-uint64_t argument_number(const char *name, uint64_t otherwise)
+uint64_t argument_number_in(const char *text, const char *name, uint64_t otherwise)
 {
-	const char *at = argument(name);
+	const char *at = argument_in(text, name);
 	unsigned base = at[0] == '0' && at[1] == 'x' ? 16 : 10;
 	uint64_t value = 0;
 
@@ -42,6 +41,16 @@ uint64_t argument_number(const char *name, uint64_t otherwise)
 	return value;
 }
 
+const char *argument(const char *name)
+{
+	return argument_in(arguments, name);
+}
+
+uint64_t argument_number(const char *name, uint64_t otherwise)
+{
+	return argument_number_in(arguments, name, otherwise);
+}
+
 /* Attaching to a console sends an empty line: such lines are no answer. */
 static void ask(void)
 {
@@ -50,7 +59,7 @@ static void ask(void)
 
 	say("ask\n");
 	do {
-		c = uart_get();
+		c = console_get();
 		if (c >= ' ' && length < sizeof(typed) - 1)
 			typed[length++] = (char)c;
 	} while (length == 0 || c != '\r');
@@ -61,30 +70,30 @@ static void ask(void)
 
 void finish(void)
 {
-	while (asked && uart_get() < 0)
+	while (asked && console_get() < 0)
 		;
 }
 
-static const struct behaviour *find(void)
+static const struct behaviour *find(const struct behaviour *b)
 {
-	const struct behaviour *b = behaviours;
-
 	while (b->name != NULL && b->name[0] != '\0' && !is_word(argument("do"), b->name))
 		b++;
 	return b;
 }
 
-void guest_main(const void *fdt)
+void guest_main(const void *boot)
 {
-	const char *bootargs = fdt_property(fdt, "chosen", "bootargs");
+	const struct behaviour *b;
 
-	if (bootargs != NULL)
-		arguments = bootargs;
+	arguments = guest_boot(boot);
 	if (is_word(argument("do"), "ask"))
 		ask();
-	if (find()->name == NULL)
+	b = find(behaviours);
+	if (b->name == NULL)
+		b = find(arch_behaviours);
+	if (b->name == NULL)
 		say("unknown: %s\n", arguments);
 	else
-		find()->run();
+		b->run();
 	finish();
 }

@@ -2,7 +2,7 @@
 /* GICv3: IHI 0069H, 12.9 distributor, 12.11 redistributor registers. */
 #include "gic.h"
 
-#include "arm64/cpu.h"
+#include "cpu.h"
 
 #define GICD_TYPER 0x0004
 #define GICD_PIDR2 0xffe8 /* the same in every 64 KiB frame */

@@ -16,7 +16,7 @@
 
 void on_interrupt(void);
 
-void gic_on(void)
+void interrupts_on(void)
 {
 	write32(GUEST_GICD_BASE + GICD_CTLR, 2);
 	write_sysreg(ICC_PMR, 0xff);
@@ -55,6 +55,16 @@ void gic_send_sgi(uint64_t affinity, uint32_t intid)
 	dsb();
 	write_sysreg(ICC_SGI1R, gic_sgi_value(affinity, intid));
 	isb();
+}
+
+void ipi_enable(uint32_t vcpu, uint32_t ipi)
+{
+	gic_enable(vcpu, ipi, 0x80);
+}
+
+void ipi_send(uint32_t vcpu, uint32_t ipi)
+{
+	gic_send_sgi(gic_affinity(vcpu), ipi);
 }
 
 void on_interrupt(void)

@@ -38,3 +38,19 @@ void cpu_off(void)
 	for (;;)
 		hvc(PSCI_CPU_OFF, 0, 0, 0);
 }
+
+uint64_t cpu_id(void)
+{
+	return read_sysreg("mpidr_el1") & 0xff00ffffffULL;
+}
+
+int64_t second_on(void (*function)(void))
+{
+	return hvc(PSCI_CPU_ON, gic_affinity(1), (uint64_t)(uintptr_t)second_start,
+		   (uint64_t)(uintptr_t)function);
+}
+
+bool second_is_off(void)
+{
+	return hvc(PSCI_AFFINITY_INFO, gic_affinity(1), 0, 0) == 1;
+}

@@ -3,6 +3,7 @@
 
 #define EC_UNKNOWN 0 /* Arm ARM D19.2.37 */
 
+uint64_t entry_regs[33];
 bool skip_undefined;
 volatile uint32_t undefined_count;
 

@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding every core's GIC redistributor. */
-#ifndef BOOT_GIC_H
-#define BOOT_GIC_H
+#ifndef BOOT_ARM64_GIC_H
+#define BOOT_ARM64_GIC_H
 
-#include <bulkhead/error.h>
-#include <bulkhead/machine.h>
-
-#define GIC_MAX_REGIONS 64
-
-/* Where firmware says redistributors stand. Empty when it gave each core's own address. */
-struct gic_regions {
-	uint32_t count;
-	struct extent region[GIC_MAX_REGIONS];
-};
+#include "machine_acpi.h"
 
 /*
  * Asks the hardware: GIC architecture 3 or 4, the number of SPIs, and the

@@ -45,7 +45,6 @@ const void *fdt_property(const void *fdt, const char *node, const char *name)
 	const char *strings = (const char *)fdt + fdt_cell(fdt, HEADER_STRINGS);
 	bool inside = false;
 
-	own = fdt;
 	for (;;) {
 		uint32_t token = fdt_cell(at, 0);
 
@@ -63,9 +62,13 @@ const void *fdt_property(const void *fdt, const char *node, const char *name)
 	}
 }
 
-const void *guest_fdt(void)
+const char *guest_boot(const void *boot)
 {
-	return own;
+	const char *bootargs;
+
+	own = boot;
+	bootargs = fdt_property(own, "chosen", "bootargs");
+	return bootargs == NULL ? "" : bootargs;
 }
 
 struct range guest_ram(void)
@@ -76,7 +79,21 @@ struct range guest_ram(void)
 			      (uint64_t)fdt_cell(reg, 2) << 32 | fdt_cell(reg, 3)};
 }
 
-uint32_t guest_console_irq(void)
+/* Between the image and the device tree, and behind that. */
+unsigned guest_free_memory(struct range *free, unsigned max)
+{
+	struct range ram = guest_ram();
+	uint64_t fdt = (uint64_t)(uintptr_t)own;
+	uint64_t end = (uint64_t)(uintptr_t)image_end;
+
+	if (max < 2)
+		return 0;
+	free[0] = (struct range){end, fdt - end};
+	free[1] = (struct range){fdt + GUEST_BOOT_MAX, ram.from + ram.size - fdt - GUEST_BOOT_MAX};
+	return 2;
+}
+
+uint32_t console_interrupt(void)
 {
 	return 32 + fdt_cell(fdt_property(own, "serial@", "interrupts"), 1);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "loader.h"
+#include "arch.h"
 
 #include <string.h>
 
@@ -30,13 +30,15 @@ static void start_info(struct loader *l)
 enum bh_error load_core(struct loader *l)
 {
 	uint64_t size = (uint64_t)(core_image_end - core_image_start);
-	enum bh_error error = elf_check(core_image_start, size, &l->layout, &l->report);
+	enum bh_error error =
+		elf_check(core_image_start, size, loader_arch.elf, &l->layout, &l->report);
 	uint64_t need;
 
 	if (error != BH_OK)
 		return error;
 	need = plan_core_bytes(l->manifest, l->machine, l->layout.size);
-	error = pages_take(l, EfiLoaderCode, need, BLOCK_SIZE, &l->core);
+	error = pages_take_below(l, EfiLoaderCode, need, BLOCK_SIZE, loader_arch.core_end,
+				 &l->core);
 	if (error == BH_OK)
 		error = elf_load(core_image_start, size, &l->layout, pa_to_ptr(l->core.base),
 				 l->core.base.v, &l->report);

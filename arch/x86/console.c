@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest's console: a 16550 at COM1's ports, whose interrupt is an MSI of PCI
+ * function 00:01.0 (docs/decisions/0005-x86.md). Output never blocks.
+ */
+#include "x86.h"
+
+#include <string.h>
+
+#define UART_DATA 0 /* divisor's low byte with DLAB */
+#define UART_IER 1 /* its high byte */
+#define UART_IIR_FCR 2
+#define UART_LCR 3
+#define UART_MCR 4
+#define UART_LSR 5
+#define UART_MSR 6
+#define UART_SCR 7
+
+#define DIVISOR 1 /* 115200 baud */
+#define IER_RX 0x01
+#define IER_TX_EMPTY 0x02
+#define IIR_NONE 0x01
+#define IIR_TX_EMPTY 0x02
+#define IIR_RX 0x04
+#define IIR_FIFO 0xc0
+#define FCR_FIFO 0x01
+#define LCR_DLAB 0x80
+#define MCR_LOOP 0x10
+#define LSR_RX 0x01
+#define LSR_TX_EMPTY 0x60
+#define MSR_CTS_DSR_DCD 0xb0
+
+/* ---- the PCI function: PCIe 6.0 7.5.1.1, MSI 7.7.1, Enhanced Allocation PCI ECN "Enhanced Allocation" ---- */
+
+#define CONFIG_MSI 0x40
+#define CONFIG_EA 0x50
+#define MSI_ENABLE (1U << 16)
+#define MSI_ADDRESS_BASE 0xfee00000U /* SDM vol. 3 11.11.1 */
+#define MSI_LOGICAL (1U << 2)
+#define MSI_MODE 0x700U
+#define MSI_LOWEST 0x100U
+
+static const struct {
+	uint32_t offset;
+	uint32_t value;
+} config[] = {
+	{0x00, 0x99009710}, /* NetMos 9900 */
+	{0x04, 0x00100001}, /* capabilities; I/O space on */
+	{0x08,
+	 0x07800200}, /* communication controller; of kind 2, a 16550: that is how the driver counts its ports */
+	{0x2c, 0x1000a000}, /* of this kind 8250_pci knows that it has MSI */
+	{0x34, CONFIG_MSI},
+	{CONFIG_MSI, CONFIG_EA << 8 | 0x05},
+	{CONFIG_EA, 1U << 16 | 0x14}, /* one entry */
+	{CONFIG_EA + 4, 1U << 31 | 2U << 8 | 2}, /* enabled, I/O space, BAR 0, two words follow */
+	{CONFIG_EA + 8, GUEST_X86_CONSOLE_PORT},
+	{CONFIG_EA + 12, 7U & ~3U}, /* the last byte's offset, its low two bits implied */
+};
+
+void console_config(void *page)
+{
+	memset(page, 0, PAGE_SIZE);
+	for (uint32_t i = 0; i < ARRAY_SIZE(config); i++)
+		memcpy((uint8_t *)page + config[i].offset, &config[i].value,
+		       sizeof(config[i].value));
+}
+
+static uint32_t config_word(const struct vm *vm, uint32_t offset)
+{
+	const uint8_t *page = pa_to_ptr(console_page(vm));
+
+	return __atomic_load_n((const uint32_t *)(const void *)(page + offset), __ATOMIC_RELAXED);
+}
+
+/* Sends the MSI as the guest has set it up, if that names one of its own cores; false when it does not. */
+static bool send_msi(const struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	uint32_t address = config_word(vm, CONFIG_MSI + 4);
+	uint32_t data = config_word(vm, CONFIG_MSI + 8);
+	uint32_t vector = data & 0xff;
+
+	if ((config_word(vm, CONFIG_MSI) & MSI_ENABLE) == 0 || vector < VECTOR_FIRST ||
+	    (data & MSI_MODE & ~MSI_LOWEST) != 0 ||
+	    (address & (0xfff00000U | MSI_LOGICAL)) != MSI_ADDRESS_BASE)
+		return false;
+	for (uint32_t i = 0; i < plan->ncores; i++) {
+		uint64_t hwid = machine_facts()->cpu[plan->core[i]].hwid;
+
+		if (hwid != (address >> 12 & 0xff))
+			continue;
+		apic_send(hwid, vector);
+		return true;
+	}
+	return false;
+}
+
+/* ---- the 16550: NS16550A data sheet, 8.0 ---- */
+
+static bool pending(struct vm *vm)
+{
+	const struct arch_vm *uart = &vm->shared.arch;
+
+	return ((uart->uart_ier & IER_RX) != 0 && console_pending(vm)) ||
+	       ((uart->uart_ier & IER_TX_EMPTY) != 0 && uart->uart_empty != 0);
+}
+
+/*
+ * After whatever may have changed the line. An MSI has no level: it is sent
+ * once, and again only after the line was seen low. Lowering it comes before
+ * the second look, so that input that arrives in between raises it.
+ */
+static void update_line(struct vm *vm)
+{
+	uint32_t *raised = &vm->shared.arch.uart_raised;
+
+	if (!pending(vm))
+		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
+	if (pending(vm) && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 && !send_msi(vm))
+		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
+}
+
+void arch_console_notify(struct vm *vm)
+{
+	update_line(vm);
+}
+
+static uint8_t read_data(struct vm *vm)
+{
+	int byte = console_get(vm);
+
+	return byte < 0 ? 0 : (uint8_t)byte;
+}
+
+/* Reading "transmitter empty" takes that interrupt back. */
+static uint8_t identify(struct vm *vm)
+{
+	struct arch_vm *uart = &vm->shared.arch;
+	uint8_t fifo = (uart->uart_fcr & FCR_FIFO) != 0 ? IIR_FIFO : 0;
+
+	if ((uart->uart_ier & IER_RX) != 0 && console_pending(vm))
+		return fifo | IIR_RX;
+	if ((uart->uart_ier & IER_TX_EMPTY) == 0 || uart->uart_empty == 0)
+		return fifo | IIR_NONE;
+	uart->uart_empty = 0;
+	return fifo | IIR_TX_EMPTY;
+}
+
+/* In loop-back the modem's lines are the control register's. */
+static uint8_t modem(const struct arch_vm *uart)
+{
+	uint8_t mcr = uart->uart_mcr;
+
+	if ((mcr & MCR_LOOP) == 0)
+		return MSR_CTS_DSR_DCD;
+	return (uint8_t)((mcr & 1) << 5 | (mcr & 2) << 3 | (mcr & 0xc) << 4);
+}
+
+static uint8_t read_register(struct vm *vm, uint32_t offset)
+{
+	struct arch_vm *uart = &vm->shared.arch;
+	bool divisor = (uart->uart_lcr & LCR_DLAB) != 0;
+
+	switch (offset) {
+	case UART_DATA:
+		return divisor ? DIVISOR : read_data(vm);
+	case UART_IER:
+		return divisor ? 0 : uart->uart_ier;
+	case UART_IIR_FCR:
+		return identify(vm);
+	case UART_LCR:
+		return uart->uart_lcr;
+	case UART_MCR:
+		return uart->uart_mcr;
+	case UART_LSR:
+		return console_pending(vm) ? LSR_TX_EMPTY | LSR_RX : LSR_TX_EMPTY;
+	case UART_MSR:
+		return modem(uart);
+	default:
+		return uart->uart_scr;
+	}
+}
+
+uint8_t console_read(struct vm *vm, uint32_t offset)
+{
+	uint8_t value = read_register(vm, offset);
+
+	update_line(vm);
+	return value;
+}
+
+static void write_data(struct vm *vm, uint8_t value)
+{
+	if ((vm->shared.arch.uart_mcr & MCR_LOOP) == 0)
+		console_put(vm, value);
+	vm->shared.arch.uart_empty = 1;
+}
+
+static void write_interrupts(struct arch_vm *uart, uint8_t value)
+{
+	if ((value & ~uart->uart_ier & IER_TX_EMPTY) != 0)
+		uart->uart_empty = 1;
+	uart->uart_ier = value & 0xf;
+}
+
+static void write_register(struct vm *vm, uint32_t offset, uint8_t value)
+{
+	struct arch_vm *uart = &vm->shared.arch;
+	bool divisor = (uart->uart_lcr & LCR_DLAB) != 0;
+
+	if (divisor && offset <= UART_IER)
+		return; /* it has no wire, so no speed */
+	if (offset == UART_DATA)
+		write_data(vm, value);
+	else if (offset == UART_IER)
+		write_interrupts(uart, value);
+	else if (offset == UART_IIR_FCR)
+		uart->uart_fcr = value;
+	else if (offset == UART_LCR)
+		uart->uart_lcr = value;
+	else if (offset == UART_MCR)
+		uart->uart_mcr = value & 0x1f;
+	else if (offset == UART_SCR)
+		uart->uart_scr = value;
+}
+
+void console_write(struct vm *vm, uint32_t offset, uint8_t value)
+{
+	write_register(vm, offset, value);
+	update_line(vm);
+}

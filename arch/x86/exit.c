@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a guest's exit leads to, whichever vendor's extension it came from. A kind without a handler is illegal. */
+#include "x86.h"
+
+#define REG_RCX 1
+#define REG_RDX 2
+#define REG_RBX 3
+
+#define CPUID_1_ECX_VMX (1U << 5)
+#define CPUID_1_ECX_OSXSAVE (1U << 27)
+#define CPUID_1_EDX_DS (1U << 21)
+#define CPUID_7_ECX_OSPKE (1U << 4)
+
+void exit_known(const struct x86_known *known, uint32_t count, struct x86_exit *exit)
+{
+	static const struct x86_known unknown = {X86_ILLEGAL, 0, NULL};
+	const struct x86_known *is = exit->code < count ? &known[exit->code] : &unknown;
+
+	exit->kind = (enum x86_exit_kind)is->kind;
+	exit->length = is->length;
+	exit->what = is->what != NULL ? is->what : "state that the processor does not run";
+}
+
+void inject(struct cpu *cpu, uint32_t vector)
+{
+	cpu->arch.event = EVENT_EXCEPTION(vector) | (vector == VECTOR_GP ? EVENT_ERROR : 0);
+	cpu->arch.event_error = 0;
+}
+
+void skip(struct guest_exit *exit)
+{
+	exit->cpu->arch.pc += exit->hw.length;
+}
+
+/* The hypervisor's own doorbell needs nothing more than having been heard; see arch_vcpu_run(). */
+static void on_nmi(struct guest_exit *exit)
+{
+	exit->reason = EXIT_NMI;
+}
+
+static void on_port(struct guest_exit *exit)
+{
+	port_access(exit);
+	if (exit->illegal == NULL)
+		skip(exit);
+}
+
+/*
+ * As the hardware answers in the guest: what depends on its CR4 is made up
+ * here, and VMX and the debug store (BTS, PEBS) are not there.
+ */
+static void on_cpuid(struct guest_exit *exit)
+{
+	struct cpu *cpu = exit->cpu;
+	uint32_t leaf = (uint32_t)cpu->arch.regs[0];
+	struct cpuid r = cpuid(leaf, (uint32_t)cpu->arch.regs[REG_RCX]);
+	uint64_t cr4 = cpu->arch.cr4;
+
+	if (leaf == 1) {
+		r.ecx &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_OSXSAVE);
+		r.edx &= ~CPUID_1_EDX_DS;
+		r.ecx |= (cr4 & CR4_OSXSAVE) != 0 ? CPUID_1_ECX_OSXSAVE : 0;
+	} else if (leaf == 7 && (uint32_t)cpu->arch.regs[REG_RCX] == 0) {
+		r.ecx &= ~CPUID_7_ECX_OSPKE;
+		r.ecx |= (cr4 & CR4_PKE) != 0 ? CPUID_7_ECX_OSPKE : 0;
+	} else if (leaf == 0xd && (uint32_t)cpu->arch.regs[REG_RCX] == 1) {
+		r.ecx &= XSS_GUEST;
+	}
+	cpu->arch.regs[0] = r.eax;
+	cpu->arch.regs[REG_RBX] = r.ebx;
+	cpu->arch.regs[REG_RCX] = r.ecx;
+	cpu->arch.regs[REG_RDX] = r.edx;
+	exit->reason = EXIT_CPUID;
+	skip(exit);
+}
+
+/* The processor itself knows what it would refuse the guest. */
+static void on_xsetbv(struct guest_exit *exit)
+{
+	uint64_t value =
+		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[0] & UINT32_MAX);
+
+	exit->reason = EXIT_REGISTER;
+	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(value)) {
+		inject(exit->cpu, VECTOR_GP);
+		return;
+	}
+	skip(exit);
+}
+
+/* Invalidation without write-back would lose what others have in shared caches: write back as well. */
+static void on_invd(struct guest_exit *exit)
+{
+	exit->reason = EXIT_REGISTER;
+	__asm__ volatile("wbinvd" ::: "memory");
+	skip(exit);
+}
+
+static void on_memory(struct guest_exit *exit)
+{
+	exit->illegal = exit->hw.walk	 ? "page-table walk of unowned memory"
+			: exit->hw.fetch ? "fetch from unowned memory"
+			: exit->hw.write ? "store to unowned memory"
+					 : "load from unowned memory";
+}
+
+/* #DB and #AC: looked at only because a guest can make them recurse for ever, deaf to NMIs. */
+static void on_exception(struct guest_exit *exit)
+{
+	exit->reason = EXIT_REGISTER;
+	exit->cpu->arch.event = exit->hw.event;
+	exit->cpu->arch.event_error = exit->hw.error;
+}
+
+static void on_register(struct guest_exit *exit)
+{
+	exit->reason = EXIT_REGISTER;
+}
+
+static void on_undefined(struct guest_exit *exit)
+{
+	exit->reason = EXIT_REGISTER;
+	inject(exit->cpu, VECTOR_UD);
+}
+
+static void on_triple_fault(struct guest_exit *exit)
+{
+	exit->reason = EXIT_CALL;
+	exit->result = VCPU_SYSTEM_RESET;
+	exit->leave = true;
+}
+
+static void (*const handlers[])(struct guest_exit *exit) = {
+	[X86_NMI] = on_nmi,
+	[X86_PORT] = on_port,
+	[X86_MSR] = msr_access,
+	[X86_CPUID] = on_cpuid,
+	[X86_XSETBV] = on_xsetbv,
+	[X86_INVD] = on_invd,
+	[X86_MEMORY] = on_memory,
+	[X86_EXCEPTION] = on_exception,
+	[X86_UNDEFINED] = on_undefined,
+	[X86_TRIPLE_FAULT] = on_triple_fault,
+	[X86_REGISTER] = on_register,
+	[X86_AGAIN] = on_nmi,
+};
+
+static void handle(struct guest_exit *exit)
+{
+	if (exit->hw.kind == X86_ILLEGAL)
+		exit->illegal = exit->hw.what;
+	else
+		handlers[exit->hw.kind](exit);
+	if (exit->illegal == NULL)
+		return;
+	exit->reason = EXIT_ILLEGAL;
+	exit->result = VCPU_ILLEGAL;
+	exit->leave = true;
+}
+
+/* True when this vCPU must not run on: the manager or a sibling wants it out. */
+static bool is_wanted(struct cpu *cpu, enum vcpu_result *result)
+{
+	struct vcpu_shared *vcpu = &cpu->vm->shared.vcpu[cpu->vcpu];
+
+	cpu->arch.rung = 0; /* before looking: what comes later rings again */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&cpu->mailbox.command, __ATOMIC_ACQUIRE) != COMMAND_NONE) {
+		cpu->exits[EXIT_STOP]++;
+		*result = VCPU_STOPPED;
+		return true;
+	}
+	if (__atomic_load_n(&vcpu->init, __ATOMIC_ACQUIRE) == 0)
+		return false;
+	__atomic_store_n(&vcpu->init, 0, __ATOMIC_RELAXED);
+	*result = VCPU_OFF;
+	return true;
+}
+
+enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault)
+{
+	struct guest_exit exit = {.cpu = cpu};
+
+	do {
+		exit = (struct guest_exit){.cpu = cpu, .reason = EXIT_ILLEGAL};
+		vendor()->enter(cpu, &exit.hw);
+		if (is_wanted(cpu, &exit.result))
+			return exit.result;
+		handle(&exit);
+		if (exit.hw.kind != X86_AGAIN)
+			cpu->exits[exit.reason]++;
+	} while (!exit.leave);
+
+	if (exit.result == VCPU_ILLEGAL)
+		*fault = (struct vcpu_fault){exit.illegal, exit.hw.code, exit.hw.address,
+					     cpu->arch.pc};
+	return exit.result;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of arch/x86 share. "SDM" is the Intel 64 and IA-32 Architectures Software Developer's Manual
+ * (volume 3 unless named), "APM" AMD64 Architecture Programmer's Manual volume 2.
+ */
+#ifndef X86_X86_H
+#define X86_X86_H
+
+#include <bulkhead/arch.h>
+#include <bulkhead/log.h>
+
+#include "offsets.h"
+#include "registers.h"
+
+/* ---- instructions ---- */
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t low;
+	uint32_t high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
+}
+
+struct cpuid {
+	uint32_t eax;
+	uint32_t ebx;
+	uint32_t ecx;
+	uint32_t edx;
+};
+
+static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+#define read_cr(n)                                                                                 \
+	({                                                                                         \
+		uint64_t value_;                                                                   \
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value_)::"memory");                   \
+		value_;                                                                            \
+	})
+#define write_cr(n, v) __asm__ volatile("mov %0, %%cr" #n ::"r"((uint64_t)(v)) : "memory")
+
+static inline void out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
+
+static inline uint8_t in8(uint16_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+/* ---- boot.S, traps.S ---- */
+
+void x86_enter(uint64_t root, uint64_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
+	__attribute__((noreturn));
+
+/* The code another core begins with, copied to the page below 1 MiB; and its words that are filled in there. */
+extern const uint8_t x86_trampoline[], x86_trampoline_end[], x86_trampoline_base[];
+
+/* The core that is on its way; it takes itself out when it has its stack. */
+extern struct cpu *x86_starting;
+
+/* What this processor may refuse, or not have: false when it took #GP. */
+bool x86_try_rdmsr(uint32_t msr, uint64_t *value);
+bool x86_try_wrmsr(uint32_t msr, uint64_t value);
+bool x86_try_xsetbv(uint64_t value);
+
+/* Sleeps until an interrupt or NMI, or not at all when one came since the last call. */
+void x86_wait(void);
+
+/* The exceptions' first instructions, X86_STUB_BYTES from one vector to the next, and the interrupts'. */
+#define X86_STUB_BYTES 16UL
+extern const uint8_t x86_exception_stubs[], x86_interrupt_stub[];
+
+/* ---- desc.c: descriptor tables ---- */
+
+/* The IDT that all cores share; boot core, once. */
+void desc_init(void);
+
+/* Its address. */
+uint64_t desc_idt(void);
+
+/* This core's control registers, GDT, TSS, IDT and GS base. */
+void desc_load(struct cpu *cpu);
+
+/* The pages behind the core's record that the vendors use. */
+enum cpu_page { PAGE_VMCB, PAGE_HOST, PAGE_HOST_STATE };
+
+pa_t cpu_page(const struct cpu *cpu, enum cpu_page page);
+
+/* ---- apic.c ---- */
+
+void apic_cpu_init(void);
+/* Reset state, x2APIC on, nothing pending or in service. */
+void apic_reset(void);
+#define ICR_NMI 0x4400U /* delivery mode 4, asserted (SDM vol. 3 11.6.1) */
+/* @low as the low half of ICR, to the APIC @hwid. */
+void apic_send(uint64_t hwid, uint32_t low);
+/* An interrupt to this core soon, and no more. */
+void apic_timer(bool on);
+
+/* ---- mmu.c ---- */
+
+/* Has this core's TLB forget what own_unmap() took away. */
+void own_tlb_flush(void);
+
+extern const struct pt_format x86_own_format, x86_npt_format, x86_ept_format;
+
+/* ---- A hardware exit, decoded by the vendor ---- */
+
+enum x86_exit_kind {
+	X86_ILLEGAL, /* @what says; also whatever the vendor does not know */
+	X86_NMI, /* taken by the NMI handler: see struct arch_cpu */
+	X86_PORT,
+	X86_MSR,
+	X86_CPUID,
+	X86_XSETBV,
+	X86_INVD,
+	X86_MEMORY, /* @address is not in the guest's space, or not for this */
+	X86_EXCEPTION, /* that had to be looked at: goes back */
+	X86_UNDEFINED, /* an instruction that a guest does not have: #UD */
+	X86_TRIPLE_FAULT,
+	X86_REGISTER, /* a control register that the vendor has seen to */
+	X86_AGAIN, /* nothing to do */
+};
+
+struct x86_exit {
+	enum x86_exit_kind kind;
+	const char *what;
+	uint64_t code; /* exit code or reason, for people */
+	uint64_t address; /* guest-physical */
+	uint32_t length; /* of the instruction */
+	uint32_t event; /* X86_EXCEPTION: as EVENT_*, with its error code in @error */
+	uint32_t error;
+	uint32_t port;
+	uint32_t size; /* 1, 2 or 4 bytes */
+	bool write; /* MSR, port, memory */
+	bool fetch; /* memory */
+	bool walk; /* memory: by the guest's own page walk */
+	bool string; /* port: INS or OUTS */
+};
+
+/* What a vendor's exit code is, where the code says it all. */
+struct x86_known {
+	uint8_t kind;
+	uint8_t length;
+	const char *what;
+};
+
+#define X86_MACHINE_CHECK "machine check"
+#define X86_FOREIGN_INIT "INIT from outside the VM"
+#define X86_TASK_SWITCH "task switch"
+
+/* Fills @exit by its code from @known, which has @count entries; what is not there is illegal. */
+void exit_known(const struct x86_known *known, uint32_t count, struct x86_exit *exit);
+
+/* An event to inject: the same in VMCB (APM 15.20) and VMCS (SDM 25.8.3). */
+#define EVENT_VALID (1U << 31)
+#define EVENT_ERROR (1U << 11)
+#define EVENT_TYPE(event) ((event) >> 8 & 7)
+#define EVENT_SOFTWARE_INTERRUPT 4 /* a type */
+#define EVENT_NMI (EVENT_VALID | 2U << 8 | 2)
+#define EVENT_EXCEPTION(vector) (EVENT_VALID | 3U << 8 | (vector))
+#define VECTOR_FIRST 16 /* of an interrupt: the local APIC refuses others (SDM vol. 3 11.5.2) */
+#define VECTOR_SPURIOUS                                                                            \
+	15 /* one that none can be requested by: an emulator takes no EOI for a spurious one */
+#define VECTOR_DB 1
+#define VECTOR_UD 6
+#define VECTOR_GP 13
+#define VECTOR_AC 17
+#define VECTOR_MC 18
+
+/* ---- How a vCPU begins ---- */
+
+/* @attr as in a VMCB (APM 15.5.1): bits 55:52 and 47:40 of the descriptor. */
+struct x86_segment {
+	uint16_t selector;
+	uint16_t attr;
+	uint32_t limit;
+	uint64_t base;
+};
+
+/* What differs; the rest is as after INIT, with an empty task: see X86_LDTR and below. Efer and RIP are in struct arch_cpu. */
+struct x86_state {
+	struct x86_segment cs;
+	struct x86_segment data; /* DS, ES, SS, FS, GS */
+	uint64_t gdt_base;
+	uint64_t cr0;
+	uint64_t cr3;
+	uint64_t cr4;
+};
+
+#define X86_LDTR ((struct x86_segment){0, 0x082, 0, 0})
+#define X86_TR ((struct x86_segment){0, 0x08b, 0x67, 0})
+#define X86_TABLE_LIMIT 0xffffU /* of GDT and IDT */
+#define X86_DR6 0xffff0ff0ULL
+#define X86_DR7 0x400ULL
+
+/* vcpu.c: how this core's vCPU begins; sets the registers that hold arguments. */
+void vcpu_state(struct cpu *cpu, uint64_t entry, uint64_t context, struct x86_state *state);
+
+/* ---- The vendor's extension, chosen once ---- */
+
+struct vendor {
+	/* The format of its guests' tables, and whether this processor takes 1 GiB leaves in them. */
+	const struct pt_format *format;
+	bool (*has_1g)(void);
+	/* This core's extension on. Again on each core. */
+	void (*cpu_init)(struct cpu *cpu);
+	/* The vCPU to @state; nothing of an earlier guest is left in control block or TLB. */
+	void (*reset)(struct cpu *cpu, const struct x86_state *state);
+	/* Runs the guest to its next exit, with what stands in @cpu->arch, where it leaves what came of it. */
+	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
+	/* Wipes the control block, and the TLB of what the guest left there. */
+	void (*leave)(struct cpu *cpu);
+	/* Its bitmap: how many ranges of 0x2000 MSRs, bits from one MSR to the next, and from reading to writing it. */
+	uint32_t msr_ranges;
+	uint32_t msr_stride;
+	uint32_t msr_write;
+};
+
+extern const struct vendor svm, vmx;
+
+/* The one in use. */
+const struct vendor *vendor(void);
+
+/* The vendors' bitmaps; which parts they use is theirs. All ones: everything exits. */
+extern uint8_t x86_msr_bitmap[2 * PAGE_SIZE], x86_port_bitmap[3 * PAGE_SIZE];
+
+/* ---- msr.c, port.c, console.c, icr.c: what an exit leads to ---- */
+
+/* One exit on its way. Each handler may set @illegal, or @leave and @result, or inject. */
+struct guest_exit {
+	struct cpu *cpu;
+	struct x86_exit hw;
+	const char *illegal; /* what was wrong; NULL: the guest goes on */
+	enum exit_reason reason;
+	enum vcpu_result result;
+	bool leave;
+};
+
+/* Opens in the vendor's bitmap what the table lets through. */
+void msr_init(void);
+void msr_access(struct guest_exit *exit);
+/* Zero in all that a guest may have written directly. */
+void msr_wipe(void);
+void port_access(struct guest_exit *exit);
+/* NULL, or what was illegal. */
+const char *icr_write(struct cpu *cpu, uint64_t value);
+
+/* The 16550: register @offset. */
+uint8_t console_read(struct vm *vm, uint32_t offset);
+void console_write(struct vm *vm, uint32_t offset, uint8_t value);
+/* Its PCI function's configuration space, filled in @page. */
+void console_config(void *page);
+
+/* The guest-physical page of the console's function in the machine. */
+pa_t console_page(const struct vm *vm);
+
+/* The exception @vector, with error code 0 if it has one, at the next entry. */
+void inject(struct cpu *cpu, uint32_t vector);
+
+/* The guest goes on behind the instruction that exited. */
+void skip(struct guest_exit *exit);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an x86 guest's ACPI namespace holds: how to switch off, and one PCIe host bridge. The addresses
+ * are those of include/bulkhead/plan.h; tests/unit/test_guest_x86.c compares them.
+ */
+DefinitionBlock ("", "DSDT", 2, "BLKHD ", "GUEST   ", 1)
+{
+	Name (\_S5, Package () { 5, 0, 0, 0 }) // GUEST_X86_SLEEP_S5
+
+	Scope (\_SB)
+	{
+		Device (PCI0)
+		{
+			Name (_HID, EisaId ("PNP0A08"))
+			Name (_CID, EisaId ("PNP0A03"))
+			Name (_SEG, 0)
+			Name (_BBN, 0)
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0, 0x0000, 0x0cf7, 0, 0x0cf8)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0, 0x0d00, 0xffff, 0, 0xf300)
+				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+					0, 0xf0000000, 0xf0ffffff, 0, 0x01000000)
+			})
+		}
+
+		// The configuration space of bus 0, so that nothing else is put there.
+		Device (ECAM)
+		{
+			Name (_HID, EisaId ("PNP0C02"))
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				Memory32Fixed (ReadWrite, 0xe0000000, 0x00100000)
+			})
+		}
+	}
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From manifest, machine and image files to the plan. For the loader and the
+ * tools: the resident core only ever sees the result (bulkhead/plan.h). Pure.
+ */
+#ifndef BULKHEAD_PLANNER_H
+#define BULKHEAD_PLANNER_H
+
+#include <bulkhead/manifest.h>
+#include <bulkhead/plan.h>
+
+/* boot_params' room for a setup header: 0x1f1 to 0x290 (Linux arch/x86/include/uapi/asm/bootparam.h). */
+#define IMAGE_SETUP_MAX 0x9f
+
+/* What the loader knows of an image file: where it stands and how long it is. */
+struct image_info {
+	char name[MANIFEST_FILE_MAX + 1];
+	struct extent extent; /* whole pages at extent.base hold it; base 0 on the host */
+	uint64_t size; /* bytes of the file */
+	uint64_t load_offset; /* kernel: where it stands, from the start of the guest's RAM */
+	uint64_t run_size; /* kernel: memory it needs from there (>= size, with bss) */
+	uint64_t entry_offset; /* kernel: its first instruction, from where it stands */
+	uint32_t kind; /* enum kernel_kind */
+	uint32_t reserved;
+	uint64_t pvh_offset; /* x86 ELF: PVH's entry, from where it stands; UINT64_MAX: none */
+	struct extent part; /* x86: what of @extent is copied; elsewhere all of it */
+	uint32_t setup_size; /* bzImage: bytes of its setup header, which boot_params takes over */
+	uint8_t setup[IMAGE_SETUP_MAX];
+};
+
+/* What a kernel's header says it is. */
+enum kernel_kind {
+	KERNEL_NONE, /* no header was found, or not a valid one */
+	KERNEL_ARM64_IMAGE,
+	KERNEL_BZIMAGE, /* x86: Linux, entered by its 64-bit boot protocol */
+	KERNEL_ELF, /* x86: vmlinux or anything else with a PVH note */
+};
+
+/*
+ * Bytes the hypervisor needs for VM @vm: the pages above and the console ring.
+ * A multiple of PAGE_SIZE.
+ */
+uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *vm);
+
+/*
+ * Bytes of the one extent (BLOCK_SIZE aligned) that holds the resident core:
+ * its image of @core_bytes, struct boot_info, the pages above and every VM's
+ * plan_vm_bytes().
+ */
+uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
+			 uint64_t core_bytes);
+
+/*
+ * Makes @plan. @images (@nimages of them) describe every file the manifest
+ * names; an image of size 0 and base 0 is "not known" on the host and is then
+ * not checked. @core is the extent of plan_core_bytes() that the loader got.
+ * The boot image's slot is left for plan_set_boot(). Returns BH_OK or the error
+ * described in @report. Deterministic: same input, same plan.
+ */
+enum bh_error plan_make(const struct manifest *manifest, const struct machine *machine,
+			const struct image_info *images, uint32_t nimages, struct extent core,
+			struct plan *plan, struct bh_report *report);
+
+/* The one of @images that is called @name; NULL when none is. */
+const struct image_info *plan_find_image(const struct image_info *images, uint32_t nimages,
+					 const char *name);
+
+/* Room for the boot image of a VM with @ncores vCPUs and the longest bootargs, in whole pages. */
+uint64_t plan_boot_bytes(const struct machine *machine, uint32_t ncores);
+
+/* Records where the boot image made for VM @vm stands (@boot, @size bytes, whole pages). Its place in the guest was planned. */
+void plan_set_boot(struct plan *plan, uint32_t vm, struct extent boot, uint64_t size,
+		   uint32_t rng_seed_offset, uint32_t kaslr_seed_offset);
+
+/* Writes one line of text (no newline at its end). */
+typedef void plan_line_fn(void *context, const char *line);
+
+/* The plan as people read it: a few lines for the machine, a paragraph for each VM. */
+void plan_print(const struct plan *plan, const struct machine *machine, plan_line_fn *line,
+		void *context);
+
+#endif
