@@ -1,18 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the system tests: they boot the real image in QEMU and talk to it as an operator would."""
+"""
+Fixtures of the system tests: they boot the real images in emulators and talk to them as an operator would. A test that
+boots runs once on each platform that its marker `platforms` names, or on one of each backend.
+"""
+import dataclasses
 import re
 
 import pytest
 
-from machine import Machine, Scenario
+from machine import EL2, SVM, VMX, Backend, Machine, Scenario
 
-# The processors under test, with both ways in which firmware can describe a machine.
-CPUS = {"max": {"cpu": "max"}, "cortex-a72": {"cpu": "cortex-a72", "acpi": False}, "neoverse-n1": {"cpu": "neoverse-n1"}}
+
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    """A server: a backend, and what its emulator is told."""
+    name: str
+    backend: Backend
+    options: dict  # of Machine
+    source: str = "ACPI"  # where the loader knows its cores from
+    host: dict = dataclasses.field(default_factory=dict)  # the manifest's options
+
+    def with_name(self, name, **changes):
+        return dataclasses.replace(self, name=name, **changes)
+
+
+# cpu max is all that QEMU has. Milan is the smallest processor that QEMU gives SVM with no help for RIP.
+PLATFORMS = {p.name: p for p in [
+    Platform("el2-max", EL2, {"cpu": "max"}),
+    Platform("el2-cortex-a72", EL2, {"cpu": "cortex-a72", "acpi": False}, "device tree"),
+    Platform("el2-neoverse-n1", EL2, {"cpu": "neoverse-n1"}),
+    Platform("svm-max", SVM, {"cpu": "max"}),
+    Platform("svm-milan", SVM, {"cpu": "EPYC-Milan,+svm,+npt,+x2apic,-nrip-save"}),
+    Platform("vmx", VMX, {}, "MP services"),
+]}
+EACH = ("el2-max", "svm-max", "vmx")
+ARM64 = ("el2-max", "el2-cortex-a72", "el2-neoverse-n1")
+ALL = tuple(PLATFORMS)
 
 
 def pytest_configure(config):
     """One line for each test, with how long it took: these take seconds, and people watch."""
     config.option.verbose = max(config.option.verbose, 1)
+    for backend in (EL2, SVM, VMX):
+        config.addinivalue_line("markers", f"{backend.name}: runs on this backend")
+    config.addinivalue_line("markers", "platforms(name or Platform, ...): where a test runs; else on one of each backend")
+    config.addinivalue_line("markers", "cases(of=function): parameter `case`, each of what @function gives for the backend")
 
 
 def pytest_report_teststatus(report):
@@ -21,15 +53,55 @@ def pytest_report_teststatus(report):
     return None
 
 
+def param(platform, *values, name=""):
+    return pytest.param(platform, *values, id=f"{platform.name}{name}", marks=getattr(pytest.mark, platform.backend.name))
+
+
+def pytest_generate_tests(metafunc):
+    """@pytest.mark.cases(of=function): each case has a line that names it."""
+    if "platform" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("platforms")
+    platforms = [PLATFORMS[p] if isinstance(p, str) else p for p in (marker.args if marker else EACH)]
+    cases = metafunc.definition.get_closest_marker("cases")
+    if not cases:
+        metafunc.parametrize("platform", [param(p) for p in platforms], indirect=True)
+        return
+    metafunc.parametrize("platform, case", [param(p, case, name=f"-{case.line.replace(' ', '_')}") for p in platforms
+                                            for case in cases.kwargs["of"](p.backend)], indirect=["platform"])
+
+
+def pytest_collection_modifyitems(items):
+    """File by file, and in each platform by platform, so that machines that tests share are booted once."""
+    files, platforms = [], ["none"]
+
+    def place(known, key):
+        if key not in known:
+            known.append(key)
+        return known.index(key)
+
+    def rank(item):
+        platform = item.callspec.params.get("platform") if hasattr(item, "callspec") else None
+        return place(files, item.path), place(platforms, platform.name if platform else "none")
+
+    items[:] = [item for _, item in sorted(enumerate(items), key=lambda pair: (*rank(pair[1]), pair[0]))]
+
+
 @pytest.fixture
-def boot(request):
+def platform(request):
+    return request.param
+
+
+@pytest.fixture
+def boot(request, platform):
     """boot(source, files=None, **options of Machine): a machine with this manifest, until the test ends."""
     machines = []
     name = re.sub(r"^test_", "", request.node.name)
 
-    def start(source, files=None, **options):
+    def start(source, files=None, blob=None, **options):
         number = f"-{len(machines) + 1}" if machines else ""
-        machines.append(Machine(Scenario(name + number, source, files), **options))
+        scenario = Scenario(platform.backend, name + number, source, files)
+        machines.append(Machine(scenario, blob, **{**platform.options, **options}))
         return machines[-1]
 
     yield start
@@ -64,10 +136,12 @@ def _shared():
 
 
 @pytest.fixture
-def share(request, _shared):
+def share(request, _shared, platform):
     """share(name, source, **options): like boot(), but the next test that asks for the same name gets the same one."""
     def get(name, source, **options):
-        return _shared.get(name, lambda: Machine(Scenario(name, source), **options).booted())
+        name = f"{name}-{platform.name}"
+        return _shared.get(name, lambda: Machine(Scenario(platform.backend, name, source),
+                                                 **{**platform.options, **options}).booted())
 
     yield get
     if request.node.failed:

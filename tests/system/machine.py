@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated server that runs the real bulkhead.efi, and the manifests it is given."""
+"""Emulated servers that run the real bulkhead.efi, one for each backend, and the manifests they are given."""
+import dataclasses
 import fcntl
 import json
 import os
@@ -7,29 +8,90 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 import pexpect
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build/arm64-gcc"))
-QEMU = "qemu-system-aarch64"
-FIRMWARE = os.path.join(ROOT, "build/deps/firmware/AAVMF_CODE.fd")
-LINUX = os.path.join(ROOT, "build/deps/guest/Image")
-INITRD = os.path.join(BUILD, "demo/initrd.gz")
-GUESTS = {name: os.path.join(BUILD, "guests", name) for name in ("friendly.img", "hostile.img")}
-FILES = {"Image": LINUX, "initrd.gz": INITRD, **GUESTS}
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+
+import machines  # noqa: E402
+
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+COMPILER = os.environ.get("COMPILER", "gcc")
+DEPS = os.path.join(ROOT, "build/deps")
 
 PROMPT = "bulkhead> "
 ERASE = "\r\x1b[K"  # takes the prompt off the screen, before lines of the log
 ESCAPE = "\x1d"
-SECONDS = 60  # longer than anything takes, even on a machine with other work to do
+SECONDS = int(os.environ.get("BULKHEAD_SECONDS", "60"))  # longer than anything takes, even on a machine with other work to do
 LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] core\d+: .*\n")
 
 
 class Failure(AssertionError):
     """Says what was waited for, and what came instead."""
+
+
+# ---- backends ---------------------------------------------------------------------------------------------------
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """One of the processors' extensions by which guests run, on the emulator that has it."""
+    name: str
+    arch: str  # as make has it
+    emulator: str
+    nm: str
+    console: str  # what Linux calls the console
+    ram: int  # where a guest's memory begins
+    files: dict  # what a manifest may name -> where it is
+    start: object = None  # (options, disk or None, blob or None, loader, folder) -> a command line
+    monitor: bool = True  # the machine can be looked at from outside
+    patience: int = 1  # how many times longer than the others it may take
+
+    @property
+    def build(self):
+        return os.path.join(BUILD, f"{self.arch}-{COMPILER}")
+
+    @property
+    def loader(self):
+        return os.path.join(self.build, "bulkhead.efi")
+
+
+def files_of(arch, deps, suffix, **kernels):
+    built = os.path.join(BUILD, f"{arch}-{COMPILER}")
+    guests = ("friendly", "hostile", "pvh") if arch == "x86_64" else ("friendly", "hostile")
+    return {"initrd.gz": os.path.join(built, "demo/initrd.gz"),
+            **{name: os.path.join(built, "guests", name + suffix) for name in guests},
+            **{name: os.path.join(DEPS, deps, kernel) for name, kernel in kernels.items()}}
+
+
+def megabytes(options):
+    return {**options, "memory": f"{options['memory']}M"}
+
+
+def start_el2(options, disk, blob, loader, _):
+    source = machines.from_disk(disk) if disk else machines.from_files(loader, blob)
+    return [*machines.arm64(**megabytes(options)), *source]
+
+
+def start_svm(options, disk, *_):
+    # A log of "in_asm", when a test asks for it, shows no more than each entry and exit.
+    return [*machines.x86_64(**megabytes(options)), *machines.from_disk(disk), "-dfilter", "0xfffffffffffff000+1"]
+
+
+def start_vmx(options, disk, _, __, folder):
+    return machines.bochs(folder, disk, **options)
+
+
+ARM64 = {"arch": "arm64", "nm": "aarch64-linux-gnu-nm", "console": "ttyAMA0", "ram": 0x40000000,
+         "files": files_of("arm64", "guest", ".img", linux="Image")}
+X86 = {"arch": "x86_64", "nm": "x86_64-linux-gnu-nm", "console": "ttyS0", "ram": 0,
+       "files": files_of("x86_64", "guest-x86", ".elf", linux="vmlinux", bzImage="bzImage")}
+EL2 = Backend("el2", emulator=machines.QEMU["arm64"], start=start_el2, **ARM64)
+SVM = Backend("svm", emulator=machines.QEMU["x86_64"], start=start_svm, **X86)
+VMX = Backend("vmx", emulator=machines.BOCHS, start=start_vmx, monitor=False, patience=5, **X86)
 
 
 # ---- manifests --------------------------------------------------------------------------------------------------
@@ -69,16 +131,19 @@ def guest(image, cores, args, memory="4M", **options):
 
 
 def friendly(cores, args, **options):
-    return guest("friendly.img", cores, args, **options)
+    return guest("friendly", cores, args, **options)
 
 
 def hostile(cores, args, **options):
-    return guest("hostile.img", cores, args, **options)
+    return guest("hostile", cores, args, **options)
 
 
-def linux(name, cores, memory="192M", args="", **options):
-    return {"cores": cores, "memory": memory, "kernel": "Image", "initrd": "initrd.gz",
-            "bootargs": f"console=ttyAMA0 bulkhead.name={name} {args}".strip(),
+CONSOLE = "console=CONSOLE"  # a scenario puts the name that it has on its backend there
+
+
+def linux(name, cores, memory="192M", args="", kernel="linux", **options):
+    return {"cores": cores, "memory": memory, "kernel": kernel, "initrd": "initrd.gz",
+            "bootargs": f"{CONSOLE} bulkhead.name={name} {args}".strip(),
             **{key.replace("_", "-"): v for key, v in options.items()}}
 
 
@@ -93,21 +158,20 @@ def compile_manifest(source, path):
     subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", path, path.replace(".dtb", ".dts")], check=True)
 
 
-def named_files(source):
-    return sorted(name for name in FILES if isinstance(source, str) and f'"{name}"' in source)
-
-
 class Scenario:
     """A folder with a manifest and what it names, packed in the ways that the loader can be given them."""
 
-    def __init__(self, name, source, files=None):
+    def __init__(self, backend, name, source, files=None):
+        self.backend = backend
         self.name = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
         self.folder = os.path.join(BUILD, "system", self.name)
-        self.loader = os.path.join(BUILD, "bulkhead.efi")
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
+        if isinstance(source, str):
+            source = source.replace(CONSOLE, f"console={backend.console}")
         self.source = source
-        self.files = {name: FILES[name] for name in named_files(source)}
+        self.files = {name: path for name, path in backend.files.items()
+                      if isinstance(source, str) and f'"{name}"' in source}
         self.files.update(files or {})
         self.manifest = os.path.join(self.folder, "manifest.dtb")
         if source is not None:
@@ -125,8 +189,13 @@ class Scenario:
         return self.path("blob.cpio")
 
     def disk(self):
-        subprocess.run([os.path.join(ROOT, "tools/mkesp"), self.path("esp"), self.loader, self.manifest,
+        if self.source is None:  # mkesp wants one
+            with open(self.manifest, "wb"):
+                pass
+        subprocess.run([os.path.join(ROOT, "tools/mkesp"), self.path("esp"), self.backend.loader, self.manifest,
                         *self.images()], check=True)
+        if self.source is None:
+            subprocess.run(["mdel", "-i", self.path("esp.img"), "::/bulkhead/manifest.dtb"], check=True)
         return self.path("esp.img")
 
 
@@ -187,36 +256,14 @@ class Monitor:
         if answer:
             raise Failure(f"the emulator answers {line}: {answer}")
 
-    def pc(self, core):
-        """Where a core is."""
+    def registers(self, core):
+        """A core's registers by name: numbers as the monitor shows them."""
         text = self.run("human-monitor-command", **{"command-line": "info registers", "cpu-index": core})
-        return int(re.search(r"PC=(\w+)", text).group(1), 16)
+        return {name: int(v, 16) for name, v in re.findall(r"\b([A-Z][A-Z0-9]*) *=([0-9a-f]+)\b", text)}
 
     def close(self):
         self.lines.close()
         self.socket.close()
-
-
-def hardware(cpu="max", acpi=True, smp=4, memory="512M", disk=False, gic=3, el2=True, random=True):
-    """QEMU's arguments for a server; with @disk it boots from a disk."""
-    options = {"virtualization": el2, "acpi": acpi}
-    board = ["virt", f"gic-version={gic}", "iommu=smmuv3", *(f"{o}={'on' if v else 'off'}" for o, v in options.items())]
-    argv = ["-M", ",".join(board), "-cpu", cpu, "-smp", str(smp), "-m", memory, "-bios", FIRMWARE, "-nic", "none",
-            "-display", "none", "-no-reboot", "-boot", "menu=on,splash-time=0"]  # the firmware does not wait for a key
-    if random:
-        argv += ["-device", "virtio-rng-pci"]
-    if disk:
-        argv += ["-device", "virtio-blk-pci,drive=esp"]
-    return argv
-
-
-def boot_source(scenario, disk, blob):
-    """QEMU's arguments for what it boots: a disk, or the loader with @blob or with what @scenario packs."""
-    if disk:
-        return ["-drive", f"file={scenario.disk()},format=raw,if=none,id=esp,readonly=on"]
-    if blob is None and scenario.source is not None:
-        blob = scenario.blob()
-    return ["-kernel", scenario.loader, *(["-initrd", blob] if blob else [])]
 
 
 class Machine:
@@ -225,20 +272,27 @@ class Machine:
     returns, and without a prompt that made way for the log.
     """
 
-    def __init__(self, scenario, blob=None, **options):
+    def __init__(self, scenario, blob=None, disk=False, cores=4, memory=512, **options):
         self.text = ""
         self._raw = ""
         self._monitor = None
         self.scenario = scenario
+        self.backend = backend = scenario.backend
+        self.patience = SECONDS * backend.patience
         self.sockets = tempfile.mkdtemp(prefix="bulkhead-")
-        argv = [*hardware(**options), *boot_source(scenario, options.get("disk", False), blob),
-                "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none",
-                "-qmp", f"unix:{self.sockets}/monitor,server=on,wait=off"]
-        with open(scenario.path("qemu"), "w", encoding="utf-8") as f:
-            f.write(f"{QEMU} {' '.join(argv)}\n")
+        disk = scenario.disk() if disk or backend.arch == "x86_64" else None
+        if not disk and blob is None and scenario.source is not None:
+            blob = scenario.blob()
+        argv = backend.start({"cores": cores, "memory": memory, **options}, disk, blob, backend.loader, scenario.folder)
+        if backend.monitor:
+            argv += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none",
+                     "-qmp", f"unix:{self.sockets}/monitor,server=on,wait=off"]
+        with open(scenario.path("command"), "w", encoding="utf-8") as f:
+            f.write(f"{' '.join(argv)}\n")
         EmulatorLock.take()
         self.log = open(scenario.path("log"), "w", encoding="utf-8")
-        self.child = pexpect.spawn(QEMU, argv, encoding="utf-8", codec_errors="replace", echo=False, timeout=SECONDS)
+        self.child = pexpect.spawn(argv[0], argv[1:], encoding="utf-8", codec_errors="replace", echo=False,
+                                   timeout=SECONDS)
         self.child.delaybeforesend = None
 
     def __enter__(self):
@@ -297,9 +351,10 @@ class Machine:
         line = self.text[start:start + len(PROMPT)]
         return start if PROMPT.startswith(line) else len(self.text)
 
-    def wait(self, pattern, since=0, timeout=SECONDS):
+    def wait(self, pattern, since=0, timeout=None):
         """The first match of @pattern in what came after @since."""
         expression = re.compile(pattern, re.MULTILINE)
+        timeout = timeout or self.patience
         deadline = time.monotonic() + timeout
         while True:
             match = expression.search(self.text, since)
@@ -310,19 +365,19 @@ class Machine:
             if not self._read(deadline):
                 self.fail(f"the emulator ended; /{pattern}/ did not come")
 
-    def until(self, condition, why, timeout=SECONDS):
+    def until(self, condition, why):
         """Looks until @condition() is true."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self.patience
         while not condition():
             if time.monotonic() > deadline:
-                self.fail(f"{why} within {timeout} s")
+                self.fail(f"{why} within {self.patience} s")
 
-    def wait_end(self, timeout=SECONDS):
+    def wait_end(self):
         """The emulator ends by itself."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self.patience
         while self._read(deadline):
             if time.monotonic() > deadline:
-                self.fail(f"the machine did not switch off within {timeout} s")
+                self.fail(f"the machine did not switch off within {self.patience} s")
 
     # -- the operator's prompt
 
@@ -333,11 +388,11 @@ class Machine:
         self.wait(r"operator prompt; .*\n(.*\n)*?" + PROMPT)
         return self
 
-    def command(self, line, timeout=SECONDS):
+    def command(self, line):
         """Types @line at the prompt; the lines of the answer, without those of the log."""
         since = self.here()
         self.send(line + "\r")
-        answer = self.wait(rf"(?s)^{PROMPT}{re.escape(line)}\n(.*?)^{PROMPT}", since, timeout).group(1)
+        answer = self.wait(rf"(?s)^{PROMPT}{re.escape(line)}\n(.*?)^{PROMPT}", since).group(1)
         return LOG_LINE.sub("", answer).splitlines()
 
     def start(self, vm):
@@ -371,12 +426,19 @@ class Machine:
         return result
 
     def settled(self, vm):
-        """The exits of a silent VM: the last byte that it wrote may be on our screen before it is counted."""
-        same, counts = 0, self.exits()[vm]
+        """
+        The exits of a silent VM: the last byte that it wrote may be on our screen before it is counted. CPUID, which VMX
+        makes exit, does not disturb the silence.
+        """
+        def noise():
+            counts = self.exits()[vm]
+            return counts, counts["total"] - counts.get("cpuid", 0)
+
+        same, (counts, last) = 0, noise()
         while same < 5:
             time.sleep(0.02)
-            before, counts = counts, self.exits()[vm]
-            same = same + 1 if counts == before else 0
+            counts, now = noise()
+            same, last = (same + 1 if now == last else 0), now
         return counts
 
     def memory(self, vm):

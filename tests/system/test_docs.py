@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 
+import matrix
 from machine import ROOT
 
 BHMANIFEST = os.path.join(ROOT, "build/host/bhmanifest")
@@ -41,6 +42,10 @@ def test_readme_names_what_there_is():
     help_text = run("make", "help")
     for target in re.findall(r"\bmake ([a-z-]+)", text("README.md")):
         assert re.search(rf"^\s+{target}\s", help_text, re.MULTILINE), target
+
+
+def test_behaviour_is_what_is_tested():
+    assert text("docs/behaviour.md") == matrix.text(), "`make matrix` writes it anew"
 
 
 def test_compiled_manifest_is_the_same_manifest(tmp_path):

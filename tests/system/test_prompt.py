@@ -10,7 +10,7 @@ VMS = {"one": friendly(1, "do=echo"), "two": friendly(2, "do=echo"), "later": fr
 
 @pytest.fixture
 def machine(share):
-    return share("prompt", manifest(VMS), smp=5)
+    return share("prompt", manifest(VMS), cores=5)
 
 
 def test_help_lists_the_commands(machine):
@@ -69,10 +69,25 @@ def test_vm_that_waits(machine):
     machine.stop("later")
     # Loaded and given up again: zero as before.
     assert machine.command("load later") == []
-    assert any(machine.vm_bytes("later"))
+    if machine.backend.monitor:
+        assert any(machine.vm_bytes("later"))
     assert machine.command("stop later") == []
     assert machine.states()["later"] == "stopped"
-    assert not any(machine.vm_bytes("later"))
+    assert {state for _, _, state in machine.memory("later")} == {"clean"}
+    if machine.backend.monitor:
+        assert not any(machine.vm_bytes("later"))
+
+
+def test_input_costs_exits_of_the_console_only(machine):
+    """A guest that sleeps does not exit; a key wakes it, and it exits to read it and to answer, and for nothing else."""
+    before = machine.settled("one")
+    assert machine.settled("one") == before
+    since = machine.attach("one")
+    machine.wait(r"<\r? \d+>", since)
+    machine.detach()
+    after = machine.settled("one")
+    spent = {reason: after[reason] - before[reason] for reason in after}
+    assert 0 < spent["console"] == spent["total"] <= 40, spent
 
 
 def test_restart_of_a_vm_whose_console_is_open(machine):

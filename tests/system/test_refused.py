@@ -11,7 +11,8 @@ import subprocess
 
 import pytest
 
-from machine import BUILD, FILES, QEMU, ROOT, Scenario, hardware, compile_manifest, friendly, manifest, node
+import machines
+from machine import BUILD, DEPS, EL2, ROOT, Scenario, compile_manifest, friendly, manifest, node
 
 BHMANIFEST = os.path.join(ROOT, "build/host/bhmanifest")
 GOOD = friendly(1, "do=hello")
@@ -65,8 +66,20 @@ def image(text_offset, image_size, flags=0, length=4096, magic=b"ARM\x64"):
     return header + bytes(length - len(header))
 
 
+def elf(paddr=0x200000, size=8192, machine=62, entry=None, filesz=None):
+    """An executable of one segment."""
+    entry = paddr if entry is None else entry
+    header = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, entry, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 4096, paddr, paddr, 4096 if filesz is None else filesz, size, 4096)
+    return header + segment + bytes(4096 - 64 - 56) + bytes(4096)
+
+
 def with_kernel(content):
     return changed(kernel="test.img"), {"test.img": file_of(content)}
+
+
+def with_file(path):
+    return changed(kernel="test.img", memory="128M"), {"test.img": path}
 
 
 # What is wrong -> (manifest, its files, what the sentence must say). The rest of the sentence is for people.
@@ -105,20 +118,61 @@ CASES = {
     "initrd-missing": (changed(initrd="nowhere.gz"), {}, r"/vms/one: initrd: 'nowhere.gz' is missing or .*"),
     "path-as-file-name": (changed(kernel="../secret"), {}, r"/vms/one: kernel: '../secret' is not a file name; .*"),
     "image-empty": (*with_kernel(b""), r"/vms/one: kernel: 'test.img' is empty"),
+    "initrd-oversized": (changed(initrd="big.gz"), {"big.gz": file_of(bytes(5 << 20))},
+                         r"/vms/one: memory: 4 MiB; the kernel .* the initrd \(5120 KiB\) do not fit.*"),
+    "bootargs-too-long": (changed(bootargs="x" * 1024), {}, r"/vms/one: bootargs: 1024 characters; at most 1023 .*"),
+    "device": (changed(devices="0000:01:00.0"), {}, r"/vms/one: devices: '0000:01:00.0' cannot be given to a VM; .*"),
+    "console-interrupt": (manifest(SOME, console_interrupt=5), {}, r"/host: console-interrupt: 5; 32 to 1019 are .*"),
+    "restart-limit": (changed(restart_limit=[5000, 1]), {}, r"/vms/one: restart-limit: 5000 restarts .*"),
+    "stop-method": (manifest(SOME, stop_method="gently"), {}, r"/host: stop-method: 'gently'; 'auto' or 'sgi' are .*"),
+    "boot-protocol": (changed(boot_protocol="grub"), {}, r"/vms/one: boot-protocol: 'grub'; 'linux' or 'pvh' are .*"),
+}
+
+# The same for one architecture only.
+ARM64_CASES = {
     "image-not-a-kernel": (*with_kernel(b"\x7fELF" + bytes(5000)), r"/vms/one: kernel: 'test.img' is not an arm64 .*"),
     "image-big-endian": (*with_kernel(image(0, 8192, flags=1)), r"/vms/one: kernel: 'test.img' .*"),
     "image-oversized": (*with_kernel(image(0, 1 << 30)), r"/vms/one: memory: 4 MiB; the kernel \('test.img', .*"),
     "image-overflowing": (*with_kernel(image(0, (1 << 64) - 1)), r"/vms/one: memory: 4 MiB; the kernel .*"),
     "image-offset-odd": (*with_kernel(image(0x123, 8192)), r"/vms/one: kernel: 'test.img' wants to stand at .*"),
     "image-offset-far": (*with_kernel(image(1 << 63, 8192)), r"/vms/one: memory: 4 MiB; the kernel .*"),
-    "initrd-oversized": (changed(initrd="big.gz"), {"big.gz": file_of(bytes(5 << 20))},
-                         r"/vms/one: memory: 4 MiB; the kernel .* and the initrd \(5120 KiB\) do not fit"),
-    "bootargs-too-long": (changed(bootargs="x" * 1024), {}, r"/vms/one: bootargs: 1024 characters; at most 1023 .*"),
-    "device": (changed(devices="0000:01:00.0"), {}, r"/vms/one: devices: '0000:01:00.0' cannot be given to a VM; .*"),
-    "console-interrupt": (manifest(SOME, console_interrupt=5), {}, r"/host: console-interrupt: 5; 32 to 1019 are .*"),
-    "restart-limit": (changed(restart_limit=[5000, 1]), {}, r"/vms/one: restart-limit: 5000 restarts .*"),
-    "stop-method": (manifest(SOME, stop_method="gently"), {}, r"/host: stop-method: 'gently'; 'auto' or 'sgi' are .*"),
+    "kernel-of-x86": (*with_file(os.path.join(DEPS, "guest-x86/vmlinux")), r"/vms/one: kernel: 'test.img' is an x86 kernel; .*"),
+    "boot-protocol-of-x86": (changed(boot_protocol="pvh"), {}, r"/vms/one: boot-protocol: this is for x86 machines; .*"),
 }
+
+X86_CASES = {
+    "image-not-a-kernel": (*with_kernel(b"MZ" + bytes(5000)), r"/vms/one: kernel: 'test.img' is not an x86 kernel .*"),
+    "image-of-32-bits": (*with_kernel(elf(machine=3)), r"/vms/one: kernel: 'test.img' is not an x86 kernel .*"),
+    "image-cut-off": (*with_kernel(elf(filesz=1 << 20)), r"/vms/one: kernel: 'test.img' is not an x86 kernel .*"),
+    "image-entry-outside": (*with_kernel(elf(entry=0x10)), r"/vms/one: kernel: 'test.img' is not an x86 kernel .*"),
+    "image-too-low": (*with_kernel(elf(paddr=0x10000)), r"/vms/one: kernel: 'test.img' .*"),
+    "image-odd": (*with_kernel(elf(paddr=0x200123)), r"/vms/one: kernel: 'test.img' .*"),
+    "image-oversized": (*with_kernel(elf(size=1 << 30)), r"/vms/one: .*'test.img'.*"),
+    "image-far": (*with_kernel(elf(paddr=1 << 62)), r"/vms/one: .*'test.img'.*"),
+    "kernel-of-arm64": (*with_file(os.path.join(DEPS, "guest/Image")), r"/vms/one: kernel: 'test.img' is an arm64 .*"),
+    "no-pvh-entry": (changed(boot_protocol="pvh"), {}, r"/vms/one: boot-protocol: .*"),
+    "stop-method-of-arm64": (manifest(SOME, stop_method="sgi"), {}, r"/host: stop-method: this is for arm64 machines; .*"),
+    "console-interrupt-of-arm64": (manifest(SOME, console_interrupt=40), {},
+                                   r"/host: console-interrupt: this is for arm64 machines; .*"),
+}
+
+
+class Case:
+    """One row of the tables, with the name that tests have for it."""
+
+    def __init__(self, line, row):
+        self.line = line
+        self.source, self.files, self.sentence = row
+
+
+# The parsers are one for all: on x86 only what comes to them, or from them, by another way.
+X86_TOO = {"truncated", "empty", "core-taken", "no-such-core", "too-much-memory", "image-missing", "image-empty", "initrd-oversized",
+           "device"}
+
+
+def cases_of(backend):
+    rows = CASES | ARM64_CASES if backend is EL2 else {n: CASES[n] for n in X86_TOO} | X86_CASES
+    return [Case(name, row) for name, row in sorted(rows.items())]
 
 
 # To bhmanifest what is no compiled tree is a source.
@@ -133,12 +187,33 @@ def refused(machine, sentence):
     return match.group(1)
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """The device tree of the machine on which the loader refuses."""
-    path = str(tmp_path_factory.mktemp("machine") / "virt.dtb")
-    board, name, *rest = hardware()
-    subprocess.run([QEMU, board, f"{name},dumpdtb={path}", *rest], check=True, capture_output=True)
+PC = """/dts-v1/;
+/ {
+	compatible = "bulkhead,x86-machine";
+	#address-cells = <2>;
+	#size-cells = <2>;
+	cpus {
+		#address-cells = <1>;
+		#size-cells = <0>;
+		cpu@0 { device_type = "cpu"; reg = <0>; };
+		cpu@1 { device_type = "cpu"; reg = <1>; };
+		cpu@2 { device_type = "cpu"; reg = <2>; };
+		cpu@3 { device_type = "cpu"; reg = <3>; };
+	};
+	memory@100000 { device_type = "memory"; reg = <0 0x100000 0 0x1ff00000>; };
+};
+"""
+
+
+@pytest.fixture
+def tree(platform, tmp_path):
+    """A device tree of the machine on which the loader refuses."""
+    path = str(tmp_path / "machine.dtb")
+    if platform.backend is not EL2:
+        compile_manifest(PC, path)
+        return path
+    program, board, name, *rest = machines.arm64(memory="512M")
+    subprocess.run([program, board, f"{name},dumpdtb={path}", *rest], check=True, capture_output=True)
     return path
 
 
@@ -161,55 +236,69 @@ def without_sizes(sentence):
     return re.sub(r"\d+ MiB (are left|in the largest)", r"N MiB \1", sentence)
 
 
-@pytest.mark.parametrize("case", CASES)
+# Bochs would take minutes for what is the same code on the same architecture.
+BOTH = pytest.mark.platforms("el2-max", "svm-max")
+ARM64 = pytest.mark.platforms("el2-max")
+
+
+@BOTH
+@pytest.mark.cases(of=cases_of)
 def test_bad_input(boot, tree, case):
-    source, files, sentence = CASES[case]
-    machine = boot(source, files)
-    said = refused(machine, sentence)
-    if case in NO_BLOB:
+    machine = boot(case.source, case.files)
+    said = refused(machine, case.sentence)
+    if case.line in NO_BLOB:
         assert "dtc cannot compile it" in lint(machine.scenario, tree)
         return
     assert without_sizes(lint(machine.scenario, tree)) == without_sizes(said)
 
 
+@BOTH
 def test_no_manifest(boot):
     refused(boot(None), r"file \\bulkhead\\manifest.dtb is not on the volume, nor is there an initrd blob")
 
 
+@ARM64
 def test_blob_is_no_archive(boot):
     machine = boot(None, blob=file_of(b"garbage" * 1000))
     refused(machine, r"the initrd blob is not a cpio archive \(newc\) at offset 0 of 7000")
 
 
+@ARM64
 def test_blob_is_cut_off(boot, request):
-    scenario = Scenario(request.node.name, manifest(SOME))
+    scenario = Scenario(EL2, request.node.name + "-whole", manifest(SOME))
     with open(scenario.blob(), "r+b") as f:
         f.truncate(5000)
     refused(boot(None, blob=scenario.path("blob.cpio")), r"the initrd blob is not a cpio archive .*")
 
 
+@ARM64
 def test_blob_without_manifest(boot):
-    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"friendly.img\n", capture_output=True,
-                             cwd=os.path.dirname(FILES["friendly.img"]), check=True).stdout
+    path = EL2.files["friendly"]
+    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=os.path.basename(path).encode() + b"\n",
+                             capture_output=True, cwd=os.path.dirname(path), check=True).stdout
     refused(boot(None, blob=file_of(archive)), r"file manifest.dtb is not in the initrd blob")
 
 
 # ---- machines ---------------------------------------------------------------------------------------------------
 
+@ARM64
 def test_host_not_at_el2(boot):
-    refused(boot(manifest(SOME), el2=False), r"firmware runs at EL1; a hypervisor needs EL2 .*")
+    refused(boot(manifest(SOME), virtualization=False), r"firmware runs at EL1; a hypervisor needs EL2 .*")
 
 
+@ARM64
 @pytest.mark.parametrize("acpi", [True, False], ids=["acpi", "fdt"])
 def test_host_has_gic_v2(boot, acpi):
-    refused(boot(manifest(SOME), gic=2, acpi=acpi), r"the interrupt controller is a GICv2; GICv3 or later is needed")
+    refused(boot(manifest(SOME), gic_version=2, acpi=acpi), r"the interrupt controller is a GICv2; GICv3 or later is needed")
 
 
+@BOTH
 def test_host_has_too_little_memory(boot):
     """Enough for the firmware, not for the VM."""
-    machine = boot(manifest({"one": friendly(1, "do=hello", memory="120M")}), memory="128M")
+    machine = boot(manifest({"one": friendly(1, "do=hello", memory="120M")}), memory=128)
     refused(machine, r"/vms/one: memory: 120 MiB; \d+ MiB are left, .*")
 
 
+@BOTH
 def test_host_with_one_core(boot):
-    refused(boot(manifest(SOME), smp=1), r"/vms/one: cores: core 1 does not exist; .*")
+    refused(boot(manifest(SOME), cores=1), r"/vms/one: cores: core 1 does not exist; .*")
