@@ -2,17 +2,18 @@
 /*
  * A TCG plugin that counts executed instructions and writes a line for every event:
  *
- *	NAME vcpu V total T core C exits E sgis S us H each N0,N1,...
+ *	NAME vcpu V total T core C exits E ipis I us H each N0,N1,...
  *
  * T: instructions of all vCPUs so far, without the one that is the event. C: those in the text of the resident core.
- * E: entries into the core's vectors from a guest. S: executed writes of ICC_SGI1R_EL1 outside of the core.
- * H: the host's monotonic clock in microseconds. N: instructions of each vCPU.
+ * E: how often the core was entered by a guest's exit. I: executed instructions that send an interrupt to a core, outside
+ * of the resident one: writes of ICC_SGI1R_EL1, or of the x2APIC's ICR. H: the host's monotonic clock in microseconds.
+ * N: instructions of each vCPU. An x86 instruction that repeats itself counts once for each time.
  *
- * An event is a marker (HINT #0x70 to #0x7f, a NOP on every processor, NAME is "mark0" to "mark15") or an address
- * named in the arguments, which are:
+ * An event is a marker or an address named in the arguments. A marker is a NOP on every processor, of a form that nothing
+ * else uses: HINT #0x70 to #0x7f, or NOPL 0x42480000(%rax) to 0x4248000f(%rax); NAME is "mark0" to "mark15". The arguments:
  *	out=FILE          the lines go here; with QEMU's -d plugin into its log as well
  *	text=FILE         the bytes of the core's text; without it there is no core
- *	vectors=OFFSET    of the core's vectors in its text
+ *	exit=OFFSET       in the core's text, where a guest's exit enters it
  *	at=OFFSET:NAME    an address in the core's text
  *	pc=ADDRESS:NAME   any other address
  *	count=WHAT        all (default); core: all but T and N, which is faster; none: events only
@@ -31,13 +32,13 @@
 #include <qemu-plugin.h>
 
 #define MAX_POINTS 32
+#define MAX_EXITS 8
 #define HINT_MASK 0xfffffe1fU /* all but four bits of the number */
 #define HINT_0X70 0xd5032e1fU
 #define SGI1R_MASK 0xffffffe0U /* all but Rt */
 #define SGI1R 0xd518cba0U /* MSR ICC_SGI1R_EL1, Xt */
+#define MSR_X2APIC_ICR 0x830 /* Intel SDM vol. 3 11.12.1.2 */
 #define PROBE 4096 /* the core's text is known by its first page */
-#define FROM_GUEST_FIRST 0x400 /* vectors, Arm ARM D1.3.1: from a lower exception level */
-#define FROM_GUEST_LAST 0x780
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -45,7 +46,7 @@ struct counters {
 	uint64_t total;
 	uint64_t core;
 	uint64_t exits;
-	uint64_t sgis;
+	uint64_t ipis;
 };
 
 struct point {
@@ -66,7 +67,20 @@ static enum { COUNT_NONE, COUNT_CORE, COUNT_ALL } counting = COUNT_ALL;
 static char *text;
 static size_t text_size;
 static uint64_t text_base; /* where the core runs; 0: not seen yet */
-static uint64_t vectors;
+static uint64_t exits[MAX_EXITS];
+static unsigned int nexits;
+static struct qemu_plugin_register *rcx;
+
+/* What depends on the emulated processor. */
+struct target {
+	const char *name;
+	/* The number of the marker that @insn is, or -1. */
+	int (*marker)(const struct qemu_plugin_insn *insn);
+	/* Has what @insn sends be counted. */
+	void (*watch_ipi)(struct qemu_plugin_insn *insn);
+};
+
+static const struct target *target;
 
 static qemu_plugin_u64 field(size_t offset)
 {
@@ -93,11 +107,11 @@ static void on_event(unsigned int vcpu, void *data)
 
 	g_string_append_printf(line,
 			       " vcpu %u total %" PRIu64 " core %" PRIu64 " exits %" PRIu64
-			       " sgis %" PRIu64 " us %" PRId64 " each ",
+			       " ipis %" PRIu64 " us %" PRId64 " each ",
 			       vcpu, sum(offsetof(struct counters, total)),
 			       sum(offsetof(struct counters, core)),
 			       sum(offsetof(struct counters, exits)),
-			       sum(offsetof(struct counters, sgis)), g_get_monotonic_time());
+			       sum(offsetof(struct counters, ipis)), g_get_monotonic_time());
 	for (int i = 0; i < qemu_plugin_num_vcpus(); i++)
 		g_string_append_printf(line, "%s%" PRIu64, i == 0 ? "" : ",",
 				       qemu_plugin_u64_get(field(offsetof(struct counters, total)),
@@ -127,6 +141,79 @@ static void add(struct qemu_plugin_insn *insn, size_t offset)
 			insn, QEMU_PLUGIN_INLINE_ADD_U64, field(offset), 1);
 }
 
+static uint32_t arm64_opcode(const struct qemu_plugin_insn *insn)
+{
+	uint32_t opcode = 0;
+
+	qemu_plugin_insn_data(insn, &opcode, sizeof(opcode));
+	return opcode;
+}
+
+static int arm64_marker(const struct qemu_plugin_insn *insn)
+{
+	uint32_t opcode = arm64_opcode(insn);
+
+	return (opcode & HINT_MASK) == HINT_0X70 ? (int)(opcode >> 5 & 0xf) : -1;
+}
+
+static void arm64_watch_ipi(struct qemu_plugin_insn *insn)
+{
+	if ((arm64_opcode(insn) & SGI1R_MASK) == SGI1R)
+		add(insn, offsetof(struct counters, ipis));
+}
+
+static int x86_marker(const struct qemu_plugin_insn *insn)
+{
+	static const uint8_t form[7] = {0x0f, 0x1f, 0x80, 0, 0x00, 0x48, 0x42};
+	uint8_t bytes[sizeof(form)] = {0};
+	uint8_t number;
+
+	if (qemu_plugin_insn_data(insn, bytes, sizeof(bytes)) != sizeof(bytes))
+		return -1;
+	number = bytes[3];
+	bytes[3] = 0;
+	return memcmp(bytes, form, sizeof(form)) == 0 && number < G_N_ELEMENTS(marks) ? number : -1;
+}
+
+static void on_wrmsr(unsigned int vcpu, void *data)
+{
+	g_autoptr(GByteArray) value = g_byte_array_new();
+	uint32_t ecx = 0;
+
+	(void)data;
+	if (rcx == NULL || qemu_plugin_read_register(rcx, value) < (int)sizeof(ecx))
+		return;
+	memcpy(&ecx, value->data, sizeof(ecx));
+	if (ecx == MSR_X2APIC_ICR)
+		qemu_plugin_u64_add(field(offsetof(struct counters, ipis)), vcpu, 1);
+}
+
+static void x86_watch_ipi(struct qemu_plugin_insn *insn)
+{
+	static const uint8_t wrmsr[2] = {0x0f, 0x30};
+	uint8_t bytes[sizeof(wrmsr)] = {0};
+
+	if (qemu_plugin_insn_data(insn, bytes, sizeof(bytes)) == sizeof(bytes) &&
+	    memcmp(bytes, wrmsr, sizeof(wrmsr)) == 0)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_wrmsr, QEMU_PLUGIN_CB_R_REGS, NULL);
+}
+
+/* A register's handle is the same on all vCPUs. */
+static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
+{
+	g_autoptr(GArray) all = qemu_plugin_get_registers();
+
+	(void)id;
+	(void)vcpu;
+	for (unsigned int i = 0; i < all->len; i++) {
+		const qemu_plugin_reg_descriptor *one =
+			&g_array_index(all, qemu_plugin_reg_descriptor, i);
+
+		if (strcmp(one->name, "rcx") == 0)
+			rcx = one->handle;
+	}
+}
+
 /* The core is where its first page is executed from its first instruction on. */
 static void find_core(struct qemu_plugin_tb *tb)
 {
@@ -142,30 +229,28 @@ static void find_core(struct qemu_plugin_tb *tb)
 
 static void on_core_instruction(struct qemu_plugin_insn *insn, uint64_t offset)
 {
-	uint64_t vector = offset - vectors;
-
 	for (unsigned int i = 0; i < npoints; i++)
 		if (points[i].in_core && points[i].address == offset)
 			report(insn, &points[i]);
 	if (counting == COUNT_NONE)
 		return;
 	add(insn, offsetof(struct counters, core));
-	if (vector >= FROM_GUEST_FIRST && vector <= FROM_GUEST_LAST && vector % 0x80 == 0)
-		add(insn, offsetof(struct counters, exits));
+	for (unsigned int i = 0; i < nexits; i++)
+		if (exits[i] == offset)
+			add(insn, offsetof(struct counters, exits));
 }
 
 static void on_other_instruction(struct qemu_plugin_insn *insn, uint64_t at)
 {
-	uint32_t opcode = 0;
+	int number = target->marker(insn);
 
 	for (unsigned int i = 0; i < npoints; i++)
 		if (!points[i].in_core && points[i].address == at)
 			report(insn, &points[i]);
-	qemu_plugin_insn_data(insn, &opcode, sizeof(opcode));
-	if ((opcode & HINT_MASK) == HINT_0X70)
-		report(insn, &marks[opcode >> 5 & 0xf]);
-	if (counting != COUNT_NONE && (opcode & SGI1R_MASK) == SGI1R)
-		add(insn, offsetof(struct counters, sgis));
+	if (number >= 0)
+		report(insn, &marks[number]);
+	if (counting != COUNT_NONE)
+		target->watch_ipi(insn);
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -242,16 +327,30 @@ static bool take_argument(const char *name, const char *value)
 		return qemu_plugin_bool_parse(name, value, &single);
 	if (strcmp(name, "at") == 0 || strcmp(name, "pc") == 0)
 		return add_point(value, name[0] == 'a');
-	if (strcmp(name, "vectors") != 0)
+	if (strcmp(name, "exit") != 0 || nexits == MAX_EXITS)
 		return false;
-	vectors = g_ascii_strtoull(value, NULL, 0);
+	exits[nexits++] = g_ascii_strtoull(value, NULL, 0);
 	return true;
+}
+
+static bool choose_target(const char *name)
+{
+	static const struct target targets[] = {{"aarch64", arm64_marker, arm64_watch_ipi},
+						{"x86_64", x86_marker, x86_watch_ipi}};
+
+	for (unsigned int i = 0; i < G_N_ELEMENTS(targets); i++)
+		if (strcmp(name, targets[i].name) == 0)
+			target = &targets[i];
+	return target != NULL;
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 					   char **argv)
 {
-	(void)info;
+	if (!choose_target(info->target_name)) {
+		fprintf(stderr, "plugin_count: nothing is known about '%s'\n", info->target_name);
+		return 1;
+	}
 	for (int i = 0; i < argc; i++) {
 		g_auto(GStrv) part = g_strsplit(argv[i], "=", 2);
 
@@ -263,6 +362,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 	for (int i = 0; i < 16; i++)
 		g_snprintf(marks[i].name, sizeof(marks[i].name), "mark%d", i);
 	scores = qemu_plugin_scoreboard_new(sizeof(struct counters));
+	qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	qemu_plugin_register_atexit_cb(id, on_exit, NULL);
 	return 0;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work for a Linux guest, bracketed by marker instructions that the emulator's plugin sees and no hypervisor does.
- * Between two markers it prints nothing.
+ * Between two markers it prints nothing, and otherwise only what "say" and "report" ask for.
  *
  *	work mark N          marker N
  *	work run WORD...     what the words say, one after the other:
  *		NAME:UNITS        workload NAME between markers 1 and 2
  *		pause:MS          sleeps MS milliseconds, without markers
+ *		say:N             prints a line "work: N", for an emulator without a plugin
+ *		report            prints how far the processor's clock went in each workload
  *		off               switches the machine off
  *		stay              sleeps for ever
  *
@@ -27,26 +29,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "processor.h"
+
 #define BUSYBOX "/bin/busybox"
 #define NS_PER_MS 1000000L
+#define MAX_RUNS 64
 
 enum { MARK_SHELL, MARK_BEGIN, MARK_END };
 
-/* A HINT nobody has allocated: a NOP on every processor, and seen by the plugin. */
 static void mark(unsigned int n)
 {
 	switch (n) {
 	case MARK_SHELL:
-		__asm__ volatile("hint #0x70" ::: "memory");
+		MARK(0);
 		break;
 	case MARK_BEGIN:
-		__asm__ volatile("hint #0x71" ::: "memory");
+		MARK(1);
 		break;
 	case MARK_END:
-		__asm__ volatile("hint #0x72" ::: "memory");
+		MARK(2);
 		break;
 	default:
-		__asm__ volatile("hint #0x73" ::: "memory");
+		MARK(3);
 		break;
 	}
 }
@@ -69,11 +73,7 @@ static void busy(unsigned long units)
 {
 	unsigned long turns = units * 1000;
 
-	__asm__ volatile("1:	subs	%0, %0, #1\n"
-			 "	b.ne	1b"
-			 : "+r"(turns)
-			 :
-			 : "cc");
+	COUNT_DOWN(turns);
 }
 
 static void pin(int processor)
@@ -221,6 +221,31 @@ static const struct {
 	{"idle", sleep_ms}, {"ping", ping}, {"wake", wake},
 };
 
+static uint64_t ticks[MAX_RUNS]; /* of each workload so far */
+static unsigned int runs;
+
+static void report(void)
+{
+	printf("work: ticks");
+	for (unsigned int i = 0; i < runs; i++)
+		printf(" %llu", (unsigned long long)ticks[i]);
+	printf(" end\n");
+	fflush(stdout);
+}
+
+static void measure(void (*work)(unsigned long units), unsigned long units)
+{
+	mark(MARK_BEGIN);
+	uint64_t begin = clock_ticks();
+
+	work(units);
+	uint64_t end = clock_ticks();
+
+	mark(MARK_END);
+	if (runs < MAX_RUNS)
+		ticks[runs++] = end - begin;
+}
+
 static void run(const char *word)
 {
 	const char *colon = strchr(word, ':');
@@ -236,14 +261,19 @@ static void run(const char *word)
 	} else if (strncmp(word, "pause", length) == 0) {
 		sleep_ms(units);
 		return;
+	} else if (strncmp(word, "say", length) == 0) {
+		printf("work: %lu\n", units);
+		fflush(stdout);
+		return;
+	} else if (strcmp(word, "report") == 0) {
+		report();
+		return;
 	}
 	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
 		if (strlen(workloads[i].name) != length ||
 		    strncmp(word, workloads[i].name, length) != 0)
 			continue;
-		mark(MARK_BEGIN);
-		workloads[i].run(units);
-		mark(MARK_END);
+		measure(workloads[i].run, units);
 		return;
 	}
 	fprintf(stderr, "work: '%s' is not a workload\n", word);
