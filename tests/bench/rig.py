@@ -70,7 +70,7 @@ def arm64_bare(rig, cores, mib, words, _):
 
 def x86_bare(rig, cores, mib, words, _):
     """A machine with as little in it as Bulkhead's guests have: a local APIC and a UART."""
-    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off,acpi=on", "-cpu", rig.cpu, "-smp", str(cores),
+    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off,acpi=off", "-cpu", rig.cpu, "-smp", str(cores),
             "-m", f"{mib}M", "-nic", "none", "-display", "none", "-no-reboot",
             "-kernel", rig.kernel(), "-initrd", rig.initrd(), "-append", f"{X86_PLATFORM} {words}"]
 

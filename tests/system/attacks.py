@@ -137,9 +137,9 @@ ARM.add("firmware and hypervisor calls that are not a guest's", says("not suppor
 # -4: already on; -2: invalid parameters
 ARM.add("start of a vCPU that is not its own, or outside its memory",
         says("refused", "survived: own 0x4 foreign 0x2 beyond 0x2 device 0x2"), "cpu-on at=0x1")
-ARM.add("instructions and registers of a hypervisor", says("undefined in the guest", r"exception: class 0x0, pc 0x\w+"),
+ARM.add("instructions and registers of a hypervisor", says("undefined in the guest", r"exception: class 0x0, pc 0x\w+, address 0x\w+"),
         "hcr", "vttbr", "ich", "scr")
-ARM.add("trace registers", says("undefined in the guest", r"exception: class 0x0, pc 0x\w+"), "trace")
+ARM.add("trace registers", says("undefined in the guest", r"exception: class 0x0, pc 0x\w+, address 0x\w+"), "trace")
 ARM.add("nothing", says("nothing", "survived: 0x0"), "nothing")
 
 

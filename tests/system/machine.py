@@ -27,6 +27,7 @@ PROMPT = "bulkhead> "
 ERASE = "\r\x1b[K"  # takes the prompt off the screen, before lines of the log
 ESCAPE = "\x1d"
 SECONDS = int(os.environ.get("BULKHEAD_SECONDS", "60"))  # longer than anything takes, even on a machine with other work to do
+WARNING = re.compile(r"qemu-system-\S+: warning: .*\n")  # of the emulator itself, in the middle of any line
 LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] core\d+: .*\n")
 
 
@@ -341,7 +342,7 @@ class Machine:
     def _show(self):
         kept, *rest = self._raw.split(ERASE)
         self._raw = ""
-        self.text += kept.replace("\r", "")
+        self.text += WARNING.sub("", kept.replace("\r", ""))
         for part in rest:
             self.text = self.text[:self.text.rfind("\n") + 1] + part.replace("\r", "")
 
