@@ -190,7 +190,7 @@ bench: plugins $(H)/vm_memory ## measure the figures of docs/benchmarks.md, writ
 
 bench-initrd: $(B)/bench/initrd.gz
 
-bench-smoke: BENCH_ARGS += --smoke
+bench-smoke: BENCH_ARGS += --smoke --backend arm64-el2
 bench-smoke: bench
 
 lint: ## formatting, clang-tidy, who includes whom, licence lines

@@ -32,6 +32,7 @@ class Rig:
     backend: machine.Backend
     cpu: str  # what the emulator is told to be
     bootargs: str  # less of what differs from boot to boot, and a silent console
+    steady: str = ""  # on the kernel's command line where instructions are counted
     icount: bool = False  # Linux gets along with the emulator's counting of instructions as time
     plugin: bool = True  # the emulator takes plugins
     exits: object = None  # (text, symbols) -> where in the core's text a guest's exit enters
@@ -70,13 +71,13 @@ def arm64_bare(rig, cores, mib, words, _):
 
 def x86_bare(rig, cores, mib, words, _):
     """A machine with as little in it as Bulkhead's guests have: a local APIC and a UART."""
-    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off,acpi=off", "-cpu", rig.cpu, "-smp", str(cores),
+    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off", "-bios", "qboot.rom", "-cpu", rig.cpu, "-smp", str(cores),
             "-m", f"{mib}M", "-nic", "none", "-display", "none", "-no-reboot",
             "-kernel", rig.kernel(), "-initrd", rig.initrd(), "-append", f"{X86_PLATFORM} {words}"]
 
 
 # What the loader says to Linux as well.
-X86_PLATFORM = "noapic tsc=reliable tsc_early_khz=20000000"
+X86_PLATFORM = "noapic tsc=reliable"
 # nokaslr, kpti=off, norandmaps: less of what differs from boot to boot. quiet: a silent console.
 COMMON = "quiet loglevel=3 nokaslr norandmaps"
 ARM64 = Rig("arm64-el2", EL2, cpu="max,pauth-impdef=on", bootargs=f"{COMMON} kpti=off", icount=True, exits=arm64_exits,
@@ -223,8 +224,8 @@ class Vm:
                 "autostart": int(self.autostart), "bootargs": command_line(rig, self.words)}
 
 
-def command_line(rig, words):
-    return f"console={rig.backend.console} {rig.bootargs} bench.run={words}"
+def command_line(rig, words, more=""):
+    return f"console={rig.backend.console} {rig.bootargs} {more} bench.run={words}"
 
 
 def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
