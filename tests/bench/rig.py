@@ -69,11 +69,35 @@ def arm64_bare(rig, cores, mib, words, _):
             "-kernel", rig.kernel(), "-initrd", rig.initrd(), "-append", words]
 
 
-def x86_bare(rig, cores, mib, words, _):
-    """A machine with as little in it as Bulkhead's guests have: a local APIC and a UART."""
-    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off", "-bios", "qboot.rom", "-cpu", rig.cpu, "-smp", str(cores),
-            "-m", f"{mib}M", "-nic", "none", "-display", "none", "-no-reboot",
-            "-kernel", rig.kernel(), "-initrd", rig.initrd(), "-append", f"{X86_PLATFORM} {words}"]
+def x86_bare(rig, cores, mib, words, folder):
+    """A machine with as little in it as Bulkhead's guests have, a local APIC and a UART, and a firmware like theirs."""
+    kernel, firmware = os.path.join(folder, "vmlinux"), os.path.join(folder, "x2apic")
+    x2apic_first(rig.kernel(), kernel, firmware)
+    return [rig.backend.emulator, "-M", "microvm,pit=off,pic=off,rtc=off", "-bios", "qboot.rom", "-cpu", rig.cpu,
+            "-smp", str(cores), "-m", f"{mib}M", "-nic", "none", "-display", "none", "-no-reboot",
+            "-device", f"loader,file={firmware},addr={X2APIC_FIRST:#x},force-raw=on",
+            "-kernel", kernel, "-initrd", rig.initrd(), "-append", f"{X86_PLATFORM} {words}"]
+
+
+X2APIC_FIRST = 0xb000000  # neither kernel nor initrd are there
+
+
+def x2apic_first(kernel, copy, firmware):
+    """A copy of a kernel that begins in @firmware, which switches to x2APIC as the firmware of a big machine does."""
+    with open(kernel, "rb") as f:
+        elf = bytearray(f.read())
+    note = pvh_note(elf)
+    entry = struct.unpack_from("<I", elf, note)[0]
+    struct.pack_into("<I", elf, note, X2APIC_FIRST)
+    with open(copy, "wb") as f:
+        f.write(elf)
+    with open(firmware, "wb") as f:  # Intel SDM vol. 3 11.12.1
+        f.write(b"\xb9\x1b\x00\x00\x00"  # mov $IA32_APIC_BASE, %ecx
+                b"\x0f\x32"  # rdmsr
+                b"\x0d\x00\x0c\x00\x00"  # or $(EN | EXTD), %eax
+                b"\x0f\x30"  # wrmsr
+                b"\xb8" + struct.pack("<I", entry) +  # mov $entry, %eax
+                b"\xff\xe0")  # jmp *%eax
 
 
 # What the loader says to Linux as well.
@@ -107,31 +131,28 @@ PVH_ENTRY = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 PT_NOTE = 4
 
 
-def entry_of(kernel):
-    """Where a kernel's first instruction is in the guest, if it is an ELF file with an entry by PVH; others: None."""
-    with open(kernel, "rb") as f:
-        head = f.read(64)
-        if head[:4] != b"\x7fELF":
-            return None
-        table, size, count = struct.unpack_from("<Q", head, 32)[0], *struct.unpack_from("<HH", head, 54)
-        for i in range(count):
-            f.seek(table + i * size)
-            kind, _, at, _, _, length = struct.unpack("<IIQQQQ", f.read(40))
-            if kind == PT_NOTE:
-                f.seek(at)
-                return pvh_entry(f.read(length))
-    return None
+def pvh_note(elf):
+    """Where in an ELF file the note is that says at which address it begins by PVH."""
+    table, size, count = struct.unpack_from("<Q", elf, 32)[0], *struct.unpack_from("<HH", elf, 54)
+    for i in range(count):
+        kind, _, at, _, _, length = struct.unpack_from("<IIQQQQ", elf, table + i * size)
+        end = at + length
+        while kind == PT_NOTE and at < end:
+            name, description, note = struct.unpack_from("<III", elf, at)
+            value = at + 12 + (name + 3 & ~3)
+            if elf[at + 12:at + 15] == b"Xen" and note == PVH_ENTRY:
+                return value
+            at = value + (description + 3 & ~3)
+    raise Failure("the kernel has no entry by PVH")
 
 
-def pvh_entry(notes):
-    at = 0
-    while at < len(notes):
-        name, size, kind = struct.unpack_from("<III", notes, at)
-        what = at + 12 + (name + 3 & ~3)
-        if notes[at + 12:at + 15] == b"Xen" and kind == PVH_ENTRY:
-            return int.from_bytes(notes[what:what + size], "little")
-        at = what + (size + 3 & ~3)
-    return None
+def entry_of(rig):
+    """Where a guest's first instruction is."""
+    with open(rig.kernel(), "rb") as f:
+        image = f.read()
+    if image[:4] != b"\x7fELF":
+        return rig.backend.ram
+    return struct.unpack_from("<I", image, pvh_note(image))[0]
 
 
 # ---- Events ----------------------------------------------------------------------------------------------------------
@@ -247,9 +268,8 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None):
     if rig.plugin:
         at = symbols_of(rig)
         text, path = text_of(rig)
-        entry = entry_of(rig.kernel()) or rig.backend.ram
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
-                  *(f"at={at[p]:#x}:{p}" for p in POINTS), f"pc={entry:#x}:guest"]
+                  *(f"at={at[p]:#x}:{p}" for p in POINTS), f"pc={entry_of(rig):#x}:guest"]
     options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
 

@@ -10,14 +10,15 @@ import subprocess
 import pytest
 
 from attacks import FETCH, fatal, harmless
-from conftest import ALL
+from conftest import ALL, ARM64
 from machine import friendly, hostile, manifest
 
 # One guest for all attacks: it asks on its console what to do. Core 7 belongs to nobody, core 1 to the neighbour.
 VMS = {"guard": friendly(1, "do=guard"), "evil": hostile([2, 3], "do=ask", autostart=0),
        "flood": hostile(5, "do=flood", autostart=0), "loop": hostile(6, "do=reset-loop", autostart=0)}
 
-pytestmark = pytest.mark.platforms(*ALL)
+# Not Milan: of a bad CR4 QEMU makes an invalid VMCB there, and the hypervisor is the same.
+pytestmark = pytest.mark.platforms(*(p for p in ALL if p != "svm-milan"))
 
 
 def report(machine):
@@ -116,6 +117,8 @@ def test_crash_loop_ends(machine):
         assert machine.states()["loop"] == "stopped"
 
 
+# Not Bochs: a second of its serial port takes minutes.
+@pytest.mark.platforms(*ARM64, "svm-max")
 def test_flood_of_output(machine):
     """The guest writes as fast as it can. The neighbour's console works; what nobody could read is counted."""
     since = machine.start("flood")
