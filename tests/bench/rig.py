@@ -102,11 +102,15 @@ def x2apic_first(kernel, copy, firmware):
 
 # What the loader says to Linux as well.
 X86_PLATFORM = "noapic tsc=reliable"
+# There is no -icount for Linux on x86: its clock goes by the host's time, and how many ticks of it fall into some work
+# depends on how fast the emulator is. A kernel that takes its TSC to be much faster than it is has fewer of them.
+X86_SLOW_CLOCK = "tsc_early_khz=20000000"
 # nokaslr, kpti=off, norandmaps: less of what differs from boot to boot. quiet: a silent console.
 COMMON = "quiet loglevel=3 nokaslr norandmaps"
 ARM64 = Rig("arm64-el2", EL2, cpu="max,pauth-impdef=on", bootargs=f"{COMMON} kpti=off", icount=True, exits=arm64_exits,
             bare=arm64_bare)
-X86_SVM = Rig("x86-svm", SVM, cpu="max", bootargs=f"{COMMON} nopti", exits=svm_exits, bare=x86_bare)
+X86_SVM = Rig("x86-svm", SVM, cpu="max", bootargs=f"{COMMON} nopti", steady=X86_SLOW_CLOCK, exits=svm_exits,
+              bare=x86_bare)
 X86_VMX = Rig("x86-vmx", VMX, cpu="", bootargs=f"{COMMON} nopti", plugin=False)
 RIGS = {rig.name: rig for rig in (ARM64, X86_SVM, X86_VMX)}
 
@@ -239,10 +243,11 @@ class Vm:
     mib: int
     words: str = ""  # what tests/bench/work.c is to do
     autostart: bool = True
+    more: str = ""  # on the kernel's command line
 
     def node(self, rig):
         return {"cores": self.cores, "memory": f"{self.mib}M", "kernel": "linux", "initrd": "initrd.gz",
-                "autostart": int(self.autostart), "bootargs": command_line(rig, self.words)}
+                "autostart": int(self.autostart), "bootargs": command_line(rig, self.words, self.more)}
 
 
 def command_line(rig, words, more=""):
@@ -274,12 +279,12 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None):
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
 
 
-def native(rig, name, cores, mib, words, icount=False, count="core"):
-    """The same kernel, initrd and command line on the same processor, without Bulkhead."""
+def native(rig, name, vm, icount=False, count="core"):
+    """The same for the one @vm without Bulkhead: kernel, initrd, command line and processor."""
     scenario = Bare(rig.backend, f"bench-{rig.name}-{name}", None)
 
     def command(*_):
-        return rig.bare(rig, cores, mib, command_line(rig, words), scenario.folder)
+        return rig.bare(rig, len(vm.cores), vm.mib, command_line(rig, vm.words, vm.more), scenario.folder)
 
     return start(rig, scenario, command, {}, [f"count={count}"], icount and rig.icount)
 
