@@ -76,19 +76,18 @@ static void flush_line(struct vm *vm)
 	vm->line_length = 0;
 }
 
-void console_mirror(struct vm *vm)
+bool console_mirror(struct vm *vm)
 {
 	char bytes[64];
-	uint32_t count;
+	uint32_t count = console_take(vm, bytes, sizeof(bytes));
 
-	while ((count = console_take(vm, bytes, sizeof(bytes))) != 0) {
-		for (uint32_t i = 0; i < count; i++) {
-			if (bytes[i] == '\n' || vm->line_length == sizeof(vm->line) - 1)
-				flush_line(vm);
-			if (bytes[i] >= ' ' || bytes[i] == '\t')
-				vm->line[vm->line_length++] = bytes[i];
-		}
+	for (uint32_t i = 0; i < count; i++) {
+		if (bytes[i] == '\n' || vm->line_length == sizeof(vm->line) - 1)
+			flush_line(vm);
+		if (bytes[i] >= ' ' || bytes[i] == '\t')
+			vm->line[vm->line_length++] = bytes[i];
 	}
+	return count != 0;
 }
 
 void console_reset(struct vm *vm)
@@ -96,7 +95,8 @@ void console_reset(struct vm *vm)
 	struct console *c = &vm->shared.console;
 
 	prompt_flush(vm);
-	console_mirror(vm);
+	while (console_mirror(vm))
+		;
 	flush_line(vm);
 	if (c->dropped != 0)
 		log_line("%s: %u bytes of console output dropped", vm_plan(vm)->name, c->dropped);

@@ -45,8 +45,8 @@ va_t stack_top(uint32_t index);
 void core_manager(struct cpu *cpu);
 void system_manager(struct cpu *cpu);
 
-/* Log and consoles go on while the system manager waits for cores. */
-void system_manager_service(void);
+/* One round of log and consoles, which go on while the system manager waits for cores. True when another may find more. */
+bool system_manager_service(void);
 
 /* ---- lifecycle.c: the sequences; called by the system manager only ---- */
 
@@ -80,8 +80,8 @@ uint32_t console_take(struct vm *vm, char *bytes, uint32_t size);
 /* Input from the operator for @vm; false when its ring is full. */
 bool console_input(struct vm *vm, uint8_t byte);
 
-/* Mirrors complete lines of every VM's console to the log, with its name. */
-void console_mirror(struct vm *vm);
+/* Mirrors some of @vm's output to the log, whole lines with its name. True when there was any, so that there may be more. */
+bool console_mirror(struct vm *vm);
 
 /* @vm has ended: its last output to the operator or the log, its input forgotten. */
 void console_reset(struct vm *vm);

@@ -62,8 +62,7 @@ static bool wait_cores(const struct vm *vm, uint32_t states, uint64_t deadline)
 	while (!cores_are(vm, states)) {
 		if (deadline != 0 && arch_ticks() >= deadline)
 			return false;
-		system_manager_service();
-		if (!cores_are(vm, states))
+		if (!system_manager_service() && !cores_are(vm, states))
 			arch_wait(deadline);
 	}
 	return true;

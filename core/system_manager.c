@@ -9,19 +9,22 @@ void system_manager_wake(void)
 	arch_doorbell(machine_plan()->management_core);
 }
 
-void system_manager_service(void)
+bool system_manager_service(void)
 {
 	const struct plan *plan = machine_plan();
+	bool worked = false;
 
 	if (prompt_attached())
-		return;
+		return false;
+	/* A little of each: no guest's output keeps the others', or the operator, waiting. */
 	for (uint32_t i = 0; i < plan->nvms; i++)
-		console_mirror(vm_record(i));
+		worked |= console_mirror(vm_record(i));
 	if (!log_pending())
-		return;
+		return worked;
 	prompt_hide();
 	log_drain();
 	prompt_show();
+	return worked;
 }
 
 /* Nobody left to serve: only when a guest has switched itself off, never because the operator stopped one. */
@@ -109,7 +112,7 @@ void system_manager(struct cpu *cpu)
 	for (;;) {
 		bool worked = take_events();
 
-		system_manager_service();
+		worked |= system_manager_service();
 		worked |= prompt_poll();
 		if (!worked)
 			arch_wait(0);

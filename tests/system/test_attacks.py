@@ -117,8 +117,6 @@ def test_crash_loop_ends(machine):
         assert machine.states()["loop"] == "stopped"
 
 
-# Not Bochs: a second of its serial port takes minutes.
-@pytest.mark.platforms(*ARM64, "svm-max")
 def test_flood_of_output(machine):
     """The guest writes as fast as it can. The neighbour's console works; what nobody could read is counted."""
     since = machine.start("flood")

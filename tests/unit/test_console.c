@@ -162,7 +162,8 @@ static void mirror(const char *text)
 {
 	host_forget_output();
 	put(text);
-	console_mirror(alpha);
+	while (console_mirror(alpha))
+		;
 	log_drain();
 }
 
