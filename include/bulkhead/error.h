@@ -31,7 +31,9 @@
 	X(BH_CORE_LOST, "a core did not leave its guest and is quarantined")                       \
 	X(BH_CRASH_LOOP, "the VM restarted too often and stays stopped")                           \
 	X(BH_OVERLAP, "two extents of memory overlap")                                             \
-	X(BH_FIRMWARE, "a firmware service failed")
+	X(BH_FIRMWARE, "a firmware service failed")                                                \
+	X(BH_BAD_MESSAGE, "the message is malformed")                                              \
+	X(BH_BAD_DIGEST, "the image is not what its digest says")
 
 enum bh_error {
 #define BH_ERROR_NAME(name, text) name,

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control protocol v1 between the hypervisor and its card, over one stream
+ * (docs/control-protocol.md). Both sides are little-endian; what stands in a
+ * payload is a flattened device tree, whose cells are big-endian as ever.
+ */
+#ifndef BULKHEAD_PROTOCOL_H
+#define BULKHEAD_PROTOCOL_H
+
+#include <bulkhead/types.h>
+
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_CARD_CID 2 /* virtio 1.2 5.10.4: the host's */
+#define PROTOCOL_PORT 7077 /* unless the manifest says otherwise */
+
+#define FRAME_MAGIC 0x31504842U /* "BHP1" */
+#define FRAME_ANSWER 1U /* in flags: to the request of this number */
+#define FRAME_TAG_BYTES 16
+#define FRAME_PAYLOAD_MAX (64 * KIB)
+#define FRAME_DATA_MAX (60 * KIB) /* of an image or of console bytes in one frame */
+
+/* Type, name and direction: C from the card, H from the hypervisor. */
+#define MESSAGES(X)                                                                                \
+	X(MESSAGE_HELLO, 1, "hello") /* H: first frame of a connection */                          \
+	X(MESSAGE_PING, 2, "ping") /* C */                                                         \
+	X(MESSAGE_LIST, 3, "list") /* C */                                                         \
+	X(MESSAGE_INFO, 4, "info") /* C */                                                         \
+	X(MESSAGE_STATS, 5, "stats") /* C */                                                       \
+	X(MESSAGE_CREATE, 6, "create") /* C */                                                     \
+	X(MESSAGE_IMAGE, 7, "image") /* C */                                                       \
+	X(MESSAGE_START, 8, "start") /* C */                                                       \
+	X(MESSAGE_STOP, 9, "stop") /* C */                                                         \
+	X(MESSAGE_ABORT, 10, "abort") /* C */                                                      \
+	X(MESSAGE_RESET, 11, "reset") /* C */                                                      \
+	X(MESSAGE_DELETE, 12, "delete") /* C */                                                    \
+	X(MESSAGE_CONSOLE, 13, "console") /* C and H; not answered */                              \
+	X(MESSAGE_LOG, 14, "log") /* H; not answered */                                            \
+	X(MESSAGE_EVENT, 15, "event") /* H; not answered */
+
+enum message {
+#define MESSAGE_NUMBER(name, number, text) name = number,
+	MESSAGES(MESSAGE_NUMBER)
+#undef MESSAGE_NUMBER
+};
+
+/* What stands before each payload. */
+struct frame {
+	uint32_t magic;
+	uint32_t length; /* of the payload, at most FRAME_PAYLOAD_MAX; 0: no payload */
+	uint16_t type; /* enum message */
+	uint16_t flags;
+	uint32_t request; /* its sender's number; an answer repeats it; 0 where none is expected */
+	uint64_t sequence; /* of frames in this direction on this connection: 0, 1, 2 ... */
+	uint8_t tag[FRAME_TAG_BYTES]; /* room for authentication: zero in version 1 */
+};
+
+static_assert(sizeof(struct frame) == 40, "as docs/control-protocol.md has it");
+
+/* What an event is about. */
+#define EVENT_KINDS(X)                                                                             \
+	X(VM_EVENT_STARTED, "started") /* its cores are in the guest */                            \
+	X(VM_EVENT_STOPPED, "stopped") /* asked by card or operator; memory zero, cores idle */    \
+	X(VM_EVENT_OFF, "off") /* the guest switched itself off; then as stopped */                \
+	X(VM_EVENT_RESET, "reset") /* the guest asked for a reset; then as stopped */              \
+	X(VM_EVENT_ABORTED, "aborted") /* an illegal operation; then as stopped */                 \
+	X(VM_EVENT_CRASH_LOOP, "crash-loop") /* it restarted too often and stays stopped */        \
+	X(VM_EVENT_QUARANTINED, "quarantined") /* a core is lost */
+
+enum vm_event_kind {
+#define EVENT_KIND_NAME(name, text) name,
+	EVENT_KINDS(EVENT_KIND_NAME)
+#undef EVENT_KIND_NAME
+};
+
+#endif
