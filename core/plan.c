@@ -978,18 +978,21 @@ enum bh_error plan_add(struct plan *plan, const struct machine *machine,
 	enum bh_error error = check_before(&p, want);
 	struct plan_vm before;
 	uint32_t nvms = plan->nvms;
+	uint32_t at;
 
 	if (error != BH_OK)
 		return error;
-	*slot = vacant_slot(plan);
-	before = plan->vm[*slot];
-	memset(&plan->vm[*slot], 0, sizeof(before));
+	at = vacant_slot(plan);
+	before = plan->vm[at];
+	memset(&plan->vm[at], 0, sizeof(before));
 	know_owners(&p);
-	error = plan_vms(&p, *slot, want, 1);
+	error = plan_vms(&p, at, want, 1);
 	if (error == BH_OK)
-		error = place_apart(&p, *slot, want);
-	if (error != BH_OK) {
-		memcpy(&plan->vm[*slot], &before, sizeof(before));
+		error = place_apart(&p, at, want);
+	if (error == BH_OK) {
+		*slot = at;
+	} else {
+		plan->vm[at] = before;
 		plan->nvms = nvms;
 	}
 	return error;

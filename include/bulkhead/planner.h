@@ -63,7 +63,7 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 
 /*
  * Adds @want to @plan, which other VMs are using: what they have stays as it
- * is. It gets the first vacant slot, also told in @slot, the lowest free vmid,
+ * is. It gets the first vacant slot (told in @slot), the lowest free vmid,
  * cores, memory and interrupt by the rules of plan_make(), and for the
  * hypervisor whole blocks of free memory, on its cores' node if there are any.
  * @images as for plan_make(), extent.base 0: they are streamed, and the boot
