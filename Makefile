@@ -75,7 +75,8 @@ RESIDENT_SRCS := $(filter-out $(LOADER_ONLY) $(UNWANTED),$(wildcard core/*.c)) $
 
 # mbedtls' ChaCha20, from source, with our own configuration. To enable it, write lib/mbedtls_config.h.
 MBEDTLS_CONFIG := $(wildcard lib/mbedtls_config.h)
-LIB_SRCS := $(if $(MBEDTLS_CONFIG),$(addprefix $(DEPS)/mbedtls/library/,chacha20.c platform_util.c))
+LIB_SRCS := $(if $(MBEDTLS_CONFIG),$(addprefix $(DEPS)/mbedtls/library/,chacha20.c sha256.c platform_util.c)) \
+	$(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_sw.c fdt_check.c)
 
 LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt_rw.c fdt_strerror.c \
 	fdt_addresses.c fdt_check.c)
@@ -84,7 +85,7 @@ LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARE
 
 # The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
 PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c
-HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c arch/host/*.c) \
+HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) \
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
@@ -129,7 +130,7 @@ SYSTEM_INCLUDES := -isystem $(DEPS)/libfdt -isystem $(EFI)/include -isystem $(EF
 	-isystem $(EFI)/include/protocol
 
 # What stands in a folder below an architecture's finds that one's private headers as if beside it.
-RESIDENT_FLAGS = $(TARGET_FLAGS) -iquote arch/$(A) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/mbedtls/include \
+RESIDENT_FLAGS = $(TARGET_FLAGS) -iquote arch/$(A) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/libfdt -isystem $(DEPS)/mbedtls/include \
 	$(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 LOADER_FLAGS = $(TARGET_FLAGS) -iquote boot -fpic -fshort-wchar $(EFI_CALLS_$(ARCH)) $(SYSTEM_INCLUDES)
 GUEST_FLAGS_arm64 := -fpie
@@ -143,9 +144,9 @@ FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 8
 
 # What may stay resident, in cloc's code lines and in bytes of text and rodata.
-MAX_LINES_arm64 := 4500
-MAX_LINES_x86_64 := 5500
-MAX_LINES := 8000
+MAX_LINES_arm64 := 8000
+MAX_LINES_x86_64 := 8000
+MAX_LINES := 12000
 MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
@@ -371,7 +372,7 @@ $(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(INTERRUPTED) $(STRICT) -c $$< -o $$@
 
 $(H)/$(1)/libbulkhead.a: $(HOST_SRCS:%.c=$(H)/$(1)/%.o) \
-		$(patsubst $(DEPS)/%.c,$(H)/$(1)/deps/%.o,$(LIBFDT_SRCS) $(LIB_SRCS))
+		$(sort $(patsubst $(DEPS)/%.c,$(H)/$(1)/deps/%.o,$(LIBFDT_SRCS) $(LIB_SRCS)))
 	$$(Q)rm -f $$@
 	$$(Q)ar rcsT $$@ $$^
 endef
@@ -386,6 +387,12 @@ $(patsubst %,$(H)/sanitized/core/%.o,core_manager system_manager lifecycle conso
 $(H)/bhmanifest: $(BHMANIFEST_SRCS:%.c=$(H)/plain/%.o) $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
 	$(Q)$(HOSTCC) $^ -o $@
+
+# The resident core as a process that a card can manage.
+$(H)/card/server: $(H)/sanitized/tests/card/server.o $(H)/sanitized/libbulkhead.a
+	$(call say,HOSTLD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
 
 $(H)/unit/test_%: $(H)/sanitized/tests/unit/test_%.o $(H)/sanitized/libbulkhead.a
 	$(Q)mkdir -p $(@D)

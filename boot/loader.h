@@ -79,6 +79,11 @@ void files_close(struct loader *l);
 /* Reads file @name into pages of its own; BH_NO_IMAGE when there is no such file. */
 enum bh_error files_read(struct loader *l, const char *name, struct extent *extent, uint64_t *size);
 
+/* --- card.c --- */
+
+/* Fills l->info->plan.card as the manifest has it; BH_NO_DEVICE when it is not what it has to be. */
+enum bh_error find_card(struct loader *l);
+
 /* --- discover.c --- */
 
 /* Fills l->machine from ACPI or what there is instead; memory comes from memory_read(). */

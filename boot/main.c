@@ -109,6 +109,7 @@ static enum bh_error (*const steps[])(struct loader *l) = {
 	read_images, /* each file once, into pages of its own */
 	load_core, /* the resident image, relocated, with room for all it will need */
 	make_plan, /* who gets what */
+	find_card, /* the function by which the machine is managed */
 	make_boot_images, /* what each guest is told */
 	check_and_print_plan, /* the isolation rules, from scratch */
 	set_pool, /* what the core may take pages from */

@@ -95,7 +95,8 @@ void console_reset(struct vm *vm)
 	struct console *c = &vm->shared.console;
 
 	prompt_flush(vm);
-	while (console_mirror(vm))
+	/* What is left for the card stays in the ring. */
+	while (!control_open() && console_mirror(vm))
 		;
 	flush_line(vm);
 	if (c->dropped != 0)

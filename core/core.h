@@ -7,6 +7,7 @@
 #include <bulkhead/error.h>
 #include <bulkhead/log.h>
 #include <bulkhead/mm.h>
+#include <bulkhead/protocol.h>
 #include <bulkhead/vm.h>
 
 /* ---- main.c ---- */
@@ -34,8 +35,42 @@ void make_vms(void);
 /* The ledger, checked against the plan. */
 void make_ledger(void);
 
+/* The plan as the system manager may change it: a slot at a time, after plan_check(). */
+struct plan *machine_plan_change(void);
+
+/* Makes and wipes record, console ring and tables of the VM in slot @index of the plan. */
+void make_vm(uint32_t index);
+void forget_vm(uint32_t index);
+
+/* Enters the memory of @vm, for slot @index, in the ledger: all, or BH_OVERLAP when some of it is not free. */
+enum bh_error ledger_take_vm(const struct plan_vm *vm, uint32_t index);
+
+/* Gives back the first @nregions of its RAM and what the hypervisor kept for it. */
+void ledger_give_vm(const struct plan_vm *vm, uint32_t nregions);
+
+/* ---- slots.c: VMs that come and go ---- */
+
+/* The VM that is called @name; NULL when there is none. */
+struct vm *vm_find(const char *name);
+
+/*
+ * A new VM as @want has it, in the first vacant slot, its memory zero when this
+ * returns. @want is not trusted: BH_BAD_PLAN, BH_OVERLAP and others with the
+ * reason in @report. BH_OK when the very same VM is there already, BH_DUPLICATE for another of its name.
+ */
+enum bh_error vm_create(const struct plan_vm *want, uint32_t *slot, struct bh_report *report);
+
+/* Gives back all that a stopped VM has. BH_WRONG_STATE in any other state. */
+enum bh_error vm_delete(struct vm *vm);
+
+/* Of the core image, from its hand-over. */
+uint64_t build_id(void);
+
 /* Who owns which extent; written by the system manager only. */
 struct ledger *machine_ledger(void);
+
+/* Rings and buffers of the card's function, where the plan names one. */
+void make_card(struct page_pool *pool);
 
 /* The stack of core @index grows down from here to its guard page. */
 va_t stack_top(uint32_t index);
@@ -54,13 +89,22 @@ bool system_manager_service(void);
 void vm_scrub_begin(struct vm *vm);
 void vm_scrub_end(struct vm *vm);
 
-/* Start steps 1 to 4: images into the memory of a stopped VM. BH_WRONG_STATE in any other state. */
+/* Start steps 1 to 4: images from the store into the memory of a stopped VM. BH_WRONG_STATE in any other state. */
 enum bh_error vm_load(struct vm *vm);
+
+/* The same in pieces, for images that come from elsewhere: steps 1 and 2; a piece of step 3; 3 and 4. */
+void vm_load_begin(struct vm *vm);
+void vm_receive(const struct plan_vm *plan, uint32_t image, uint64_t offset, const void *bytes,
+		uint64_t size);
+void vm_load_end(struct vm *vm);
+
+/* Start from the store: all steps. BH_WRONG_STATE unless the VM is stopped and its images are there. */
+enum bh_error vm_load_and_start(struct vm *vm);
 
 /* Start steps 5 to 7 of a loaded VM. BH_WRONG_STATE in any other state. */
 enum bh_error vm_start(struct vm *vm);
 
-/* Forgets the images of a loaded VM. BH_WRONG_STATE in any other state. */
+/* Forgets the images of a loaded or loading VM. BH_WRONG_STATE in any other state. */
 enum bh_error vm_unload(struct vm *vm);
 
 /*
@@ -71,6 +115,21 @@ enum bh_error vm_stop(struct vm *vm, const char *why);
 
 /* Takes an event of one of @vm's cores to its end: stop, restart or abort. */
 void vm_event(struct vm *vm, struct mailbox *from);
+
+/* ---- control.c: the connection to the card ---- */
+
+/* One round of it; true when something moved. */
+bool control_poll(void);
+
+/* True while the card listens: consoles and log go there. */
+bool control_open(void);
+
+/* When the connection wants to be looked at again (ticks); 0: there is no card. */
+uint64_t control_deadline(void);
+
+/* Has the card told of what happened to @vm; @fault may be NULL. */
+void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why,
+		   const struct vcpu_fault *fault);
 
 /* ---- console.c ---- */
 

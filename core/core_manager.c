@@ -134,6 +134,7 @@ void core_manager(struct cpu *cpu)
 			break;
 		case COMMAND_SCRUB:
 			scrub(cpu);
+			cpu->vm = NULL; /* which may be deleted from now on */
 			take(cpu);
 			set_state(cpu, CORE_IDLE);
 			break;

@@ -98,20 +98,21 @@ void vm_scrub_end(struct vm *vm)
 	set_state(vm, VM_STOPPED);
 }
 
-/* Copies one image; the plan was checked, so every byte has its place. */
-static void receive(const struct plan_vm *plan, const struct plan_image *image)
+void vm_receive(const struct plan_vm *plan, uint32_t image, uint64_t offset, const void *bytes,
+		uint64_t size)
 {
-	const uint8_t *from = pa_to_ptr(image->from);
+	const uint8_t *from = bytes;
 
-	for (uint64_t done = 0; done < image->size;) {
+	for (uint64_t done = 0; done < size;) {
 		uint64_t left = 0;
-		pa_t to = plan_translate(plan, gpa(image->to.v + done), &left);
-		uint64_t size = left < image->size - done ? left : image->size - done;
+		gpa_t at = gpa(plan->image[image].to.v + offset + done);
+		void *to = pa_to_ptr(plan_translate(plan, at, &left));
+		uint64_t part = left < size - done ? left : size - done;
 
-		BH_CHECK(size != 0);
-		memcpy(pa_to_ptr(to), from + done, size);
-		arch_publish(pa_to_ptr(to), size);
-		done += size;
+		BH_CHECK(part != 0);
+		memcpy(to, from + done, part);
+		arch_publish(to, part);
+		done += part;
 	}
 }
 
@@ -129,24 +130,44 @@ static void seed(const struct plan_vm *plan)
 	arch_publish(at, boot->size);
 }
 
-enum bh_error vm_load(struct vm *vm)
+void vm_load_begin(struct vm *vm)
 {
-	const struct plan_vm *plan = vm_plan(vm);
-
-	if (!vm_state_allows((enum vm_state)vm->state, VM_LOADED))
-		return BH_WRONG_STATE;
 	log_line("%s: start 1/7: asked", name(vm));
 	ledger_mark(machine_ledger(), vm->index, MEMORY_IN_USE);
 	map_memory(vm, true);
-	log_line("%s: start 2/7: memory mapped, %lu MiB", name(vm), plan_vm_memory(plan) / MIB);
-	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++)
-		receive(plan, &plan->image[i]);
-	seed(plan);
+	log_line("%s: start 2/7: memory mapped, %lu MiB", name(vm),
+		 plan_vm_memory(vm_plan(vm)) / MIB);
+	vm->images = 0;
+	set_state(vm, VM_LOADING);
+}
+
+void vm_load_end(struct vm *vm)
+{
+	seed(vm_plan(vm));
 	log_line("%s: start 3/7: images received", name(vm));
 	map_memory(vm, false);
 	log_line("%s: start 4/7: memory unmapped", name(vm));
 	set_state(vm, VM_LOADED);
+}
+
+enum bh_error vm_load(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+
+	if (vm->state != VM_STOPPED || !plan_vm_kept(plan))
+		return BH_WRONG_STATE;
+	vm_load_begin(vm);
+	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++)
+		vm_receive(plan, i, 0, pa_to_ptr(plan->image[i].from), plan->image[i].size);
+	vm_load_end(vm);
 	return BH_OK;
+}
+
+enum bh_error vm_load_and_start(struct vm *vm)
+{
+	enum bh_error error = vm_load(vm);
+
+	return error != BH_OK ? error : vm_start(vm);
 }
 
 enum bh_error vm_start(struct vm *vm)
@@ -160,12 +181,15 @@ enum bh_error vm_start(struct vm *vm)
 	vm->shared.vcpu[0] = (struct vcpu_shared){.power = VCPU_POWER_PENDING,
 						  .entry = plan->entry.v,
 						  .context = plan->image[IMAGE_BOOT].to.v};
+	vm->started = arch_ticks();
+	vm->stop_at = 0;
 	set_state(vm, VM_RUNNING);
 	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
 		 plan->ncores == 1 ? "" : "s");
 	command_cores(vm, COMMAND_START);
 	ring_cores(vm);
 	wait_cores(vm, BIT(CORE_RUNNING) | BIT(CORE_PARKED), 0); /* a guest may end at once */
+	control_event(vm, VM_EVENT_STARTED, "asked", NULL);
 	return BH_OK;
 }
 
@@ -203,6 +227,7 @@ static enum bh_error quarantine(struct vm *vm)
 			 plan->core[i]);
 	}
 	set_state(vm, VM_QUARANTINED);
+	control_event(vm, VM_EVENT_QUARANTINED, bh_strerror(BH_CORE_LOST), NULL);
 	return BH_CORE_LOST;
 }
 
@@ -215,14 +240,16 @@ static void forget_events(const struct vm *vm)
 
 enum bh_error vm_unload(struct vm *vm)
 {
-	if (vm->state != VM_LOADED)
+	if (vm->state == VM_LOADING)
+		map_memory(vm, false);
+	else if (vm->state != VM_LOADED)
 		return BH_WRONG_STATE;
 	vm_scrub_begin(vm);
 	vm_scrub_end(vm);
 	return BH_OK;
 }
 
-enum bh_error vm_stop(struct vm *vm, const char *why)
+static enum bh_error stop(struct vm *vm, const char *why)
 {
 	if (!vm_state_allows((enum vm_state)vm->state, VM_STOPPING))
 		return BH_WRONG_STATE;
@@ -246,6 +273,15 @@ enum bh_error vm_stop(struct vm *vm, const char *why)
 	return BH_OK;
 }
 
+enum bh_error vm_stop(struct vm *vm, const char *why)
+{
+	enum bh_error error = stop(vm, why);
+
+	if (error == BH_OK)
+		control_event(vm, VM_EVENT_STOPPED, why, NULL);
+	return error;
+}
+
 /* True when @vm may restart now; counts it. */
 static bool restart_allowed(struct vm *vm)
 {
@@ -266,31 +302,40 @@ static void restart(struct vm *vm)
 	if (!restart_allowed(vm)) {
 		log_line("%s: %s: limit %u in %u s", name(vm), bh_strerror(BH_CRASH_LOOP),
 			 plan->restart_limit, plan->restart_window);
+		control_event(vm, VM_EVENT_CRASH_LOOP, bh_strerror(BH_CRASH_LOOP), NULL);
 		return;
 	}
 	log_line("%s: restart %u of %u in %u s", name(vm), vm->restarts, plan->restart_limit,
 		 plan->restart_window);
-	vm_load(vm);
-	vm_start(vm);
+	vm_load_and_start(vm);
 }
+
+/* What a core's event is called, for the log and for the card. */
+static const struct {
+	const char *why;
+	enum vm_event_kind kind;
+} endings[] = {
+	[EVENT_OFF] = {"the guest switched itself off", VM_EVENT_OFF},
+	[EVENT_RESET] = {"the guest asked for a reset", VM_EVENT_RESET},
+	[EVENT_ABORT] = {"aborted", VM_EVENT_ABORTED},
+};
 
 void vm_event(struct vm *vm, struct mailbox *from)
 {
 	enum core_event event = (enum core_event)load_acquire(&from->event);
 	struct vcpu_fault fault = from->fault;
+	bool aborted = event == EVENT_ABORT;
 
 	store_release(&from->event, EVENT_NONE);
-	const char *why = event == EVENT_OFF	 ? "the guest switched itself off"
-			  : event == EVENT_RESET ? "the guest asked for a reset"
-						 : "aborted";
-
-	if (event == EVENT_ABORT)
+	if (aborted)
 		log_line("%s: abort 1/6: %s, address 0x%lx, pc 0x%lx, syndrome 0x%lx", name(vm),
 			 fault.what, fault.address, fault.pc, fault.syndrome);
-	if (vm_stop(vm, why) != BH_OK)
+	if (stop(vm, endings[event].why) != BH_OK)
 		return;
-	if (event == EVENT_RESET)
+	control_event(vm, endings[event].kind, aborted ? fault.what : endings[event].why,
+		      aborted ? &fault : NULL);
+	if (event == EVENT_RESET && plan_vm_kept(vm_plan(vm)))
 		restart(vm);
-	if (event == EVENT_ABORT)
+	if (aborted)
 		log_line("%s: abort 6/6: ended, reported to the manager", name(vm));
 }

@@ -13,6 +13,8 @@ static uint32_t lock;
 static uint32_t head; /* written under the lock */
 static uint32_t tail; /* written by the system manager */
 static uint32_t dropped;
+static uint32_t card_tail; /* what the card has not been sent; moves under the lock */
+static uint32_t card_dropped; /* lines that made way for newer ones */
 static bool have_uart;
 static uint32_t panicking;
 
@@ -31,9 +33,22 @@ static size_t stamp(char *line, size_t size)
 			 (unsigned)(now % rate * 1000000 / rate), cpu != NULL ? cpu->index : 0);
 }
 
+static size_t line_at(uint32_t at)
+{
+	size_t length = 0;
+
+	while (ring[(at + length) % RING_SIZE] != '\n')
+		length++;
+	return length + 1;
+}
+
 static void append(const char *line, size_t length)
 {
 	spin_lock(&lock);
+	for (; RING_SIZE - (head - card_tail) < length + 1; card_dropped++)
+		card_tail += (uint32_t)line_at(card_tail);
+	if (RING_SIZE - (head - load_acquire(&tail)) < length + 1 && !have_uart)
+		tail = head; /* nobody reads there */
 	if (RING_SIZE - (head - load_acquire(&tail)) < length + 1) {
 		dropped++;
 	} else {
@@ -76,6 +91,22 @@ bool log_take(char *line, size_t size)
 	line[used] = '\0';
 	store_release(&tail, at + 1);
 	return true;
+}
+
+bool log_take_lines(char *text, size_t size, uint32_t *lost)
+{
+	size_t used = 0, length;
+
+	spin_lock(&lock);
+	while (card_tail != head && used + (length = line_at(card_tail)) < size) {
+		for (size_t i = 0; i < length; i++)
+			text[used++] = ring[card_tail++ % RING_SIZE];
+	}
+	*lost = card_dropped;
+	card_dropped = 0;
+	spin_unlock(&lock);
+	text[used] = '\0';
+	return used != 0;
 }
 
 static void put_line(const char *line)

@@ -51,6 +51,7 @@ void core_main(const struct boot_info *info)
 	pool = (struct page_pool){info->pool.base, info->pool.size / PAGE_SIZE};
 	make_cpus(&pool); /* stacks and records */
 	make_own_space(&pool); /* text, rodata, data, records, image store, registers: W^X */
+	make_card(&pool); /* what the card's function may reach */
 	make_vms(); /* records, rings, stage-2 tables, switched off */
 	own_space_seal(); /* from here on nothing is allocated */
 	make_ledger(); /* who owns which extent */

@@ -12,6 +12,7 @@
 #include <bulkhead/format.h>
 #include <bulkhead/manifest.h>
 #include <bulkhead/plan.h>
+#include <bulkhead/protocol.h>
 
 #define COMPATIBLE "bulkhead,manifest-v1"
 #define FDT_VERSION 17 /* Devicetree Specification v0.4 5.2 */
@@ -150,6 +151,33 @@ static enum bh_error file_name(struct parse *p, const struct value *v, char *out
 	return BH_OK;
 }
 
+static bool fits_form(char c, char form)
+{
+	switch (form) {
+	case 'h':
+		return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+	case '1':
+	case '7':
+		return c >= '0' && c <= form;
+	default:
+		return c == form;
+	}
+}
+
+/* "0000:01:00.0": segment, bus, device (at most 1f) and function (at most 7). */
+static bool is_device(const char *text, size_t length)
+{
+	static const char form[] = "hhhh:hh:1h.7";
+
+	if (length != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if (!fits_form(text[i], form[i]))
+			return false;
+	}
+	return true;
+}
+
 /* --- / --- */
 
 static enum bh_error parse_compatible(struct parse *p, const struct value *v)
@@ -198,11 +226,38 @@ static enum bh_error parse_console_interrupt(struct parse *p, const struct value
 	return number(p, v, SPI_FIRST, SPI_LAST, &p->manifest->host.console_interrupt);
 }
 
+static enum bh_error bad_function(struct parse *p, const struct value *v, const char *text,
+				  size_t length)
+{
+	return bh_fail(p->report, BH_BAD_VALUE,
+		       "%s: %s: '%s' is not a PCI function; the form \"0000:01:00.0\" is allowed",
+		       p->path, v->name, show(text, length).text);
+}
+
+static enum bh_error parse_card(struct parse *p, const struct value *v)
+{
+	const char *text = string(p, v);
+
+	if (!text)
+		return BH_BAD_VALUE;
+	if (!is_device(text, strlen(text)))
+		return bad_function(p, v, text, v->size);
+	memcpy(p->manifest->host.card, text, strlen(text) + 1);
+	return BH_OK;
+}
+
+static enum bh_error parse_card_port(struct parse *p, const struct value *v)
+{
+	return number(p, v, 1, UINT32_MAX - 1, &p->manifest->host.card_port);
+}
+
 static const struct property host_properties[] = {
 	{"management-core", parse_management_core, false},
 	{"stop-method", parse_stop_method, false},
 	{"when-idle", parse_when_idle, false},
 	{"console-interrupt", parse_console_interrupt, false},
+	{"card", parse_card, false},
+	{"card-port", parse_card_port, false},
 };
 
 /* --- /vms/NAME --- */
@@ -372,43 +427,13 @@ static enum bh_error parse_restart_limit(struct parse *p, const struct value *v)
 	return BH_OK;
 }
 
-static bool fits_form(char c, char form)
-{
-	switch (form) {
-	case 'h':
-		return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-	case '1':
-	case '7':
-		return c >= '0' && c <= form;
-	default:
-		return c == form;
-	}
-}
-
-/* "0000:01:00.0": segment, bus, device (at most 1f) and function (at most 7). */
-static bool is_device(const char *text, size_t length)
-{
-	static const char form[] = "hhhh:hh:1h.7";
-
-	if (length != sizeof(form) - 1)
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		if (!fits_form(text[i], form[i]))
-			return false;
-	}
-	return true;
-}
-
 static enum bh_error add_device(struct parse *p, const struct value *v, const char *text,
 				size_t length)
 {
 	struct manifest_vm *vm = p->vm;
 
 	if (!is_device(text, length))
-		return bh_fail(p->report, BH_BAD_VALUE,
-			       "%s: %s: '%s' is not a PCI function; the form \"0000:01:00.0\" is "
-			       "allowed",
-			       p->path, v->name, show(text, length).text);
+		return bad_function(p, v, text, length);
 	if (vm->ndevices == MANIFEST_MAX_DEVICES)
 		return bh_fail(p->report, BH_TOO_MANY,
 			       "%s: %s: more than %u; at most %u are allowed", p->path, v->name,
@@ -612,19 +637,15 @@ static enum bh_error parse_vms(struct parse *p, int node)
 		if (error != BH_OK)
 			return error;
 	}
-	if (p->manifest->nvms == 0)
-		return bh_fail(p->report, BH_MISSING,
-			       "/vms: no VM stands here; 1 to %u are allowed", CONFIG_MAX_VMS);
 	return BH_OK;
 }
 
 static const struct {
 	const char *name;
 	enum bh_error (*parse)(struct parse *p, int node);
-	bool required;
 } root_nodes[] = {
-	{"host", parse_host, false},
-	{"vms", parse_vms, true},
+	{"host", parse_host},
+	{"vms", parse_vms},
 };
 
 static enum bh_error parse_root_node(struct parse *p, int node, uint32_t *seen)
@@ -661,12 +682,11 @@ static enum bh_error parse_root(struct parse *p)
 		if (error != BH_OK)
 			return error;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(root_nodes); i++) {
-		if (root_nodes[i].required && !(seen & 1U << i))
-			return bh_fail(p->report, BH_MISSING,
-				       "/%s: this node is missing; it is required",
-				       root_nodes[i].name);
-	}
+	if (p->manifest->nvms == 0 && p->manifest->host.card[0] == '\0')
+		return bh_fail(p->report, BH_MISSING,
+			       "/vms: no VM stands here; 1 to %u are allowed, none only where "
+			       "/host names a card that makes them",
+			       CONFIG_MAX_VMS);
 	return BH_OK;
 }
 
@@ -831,6 +851,7 @@ enum bh_error manifest_parse(const void *blob, uint64_t size, struct manifest *m
 
 	memset(manifest, 0, sizeof(*manifest));
 	manifest->host.management_core = MANIFEST_ANY_CORE;
+	manifest->host.card_port = PROTOCOL_PORT;
 	error = check_blob(blob, size, report);
 	if (error == BH_OK)
 		error = check_structure(blob, report);

@@ -486,6 +486,29 @@ static enum bh_error check_cores(const struct check *c)
 	return error;
 }
 
+/* --- the card's function --- */
+
+static enum bh_error check_card(const struct check *c)
+{
+	const struct plan_card *card = &c->plan->card;
+	struct extent e = card->registers;
+
+	if (card->present == 0)
+		return BH_OK;
+	if (card->present > 1 || card->port == 0 || !range_inside(e.base.v, e.size, 0, PA_MAX) ||
+	    !is_aligned(e.base.v | e.size, PAGE_SIZE) ||
+	    !range_inside(card->common, CARD_COMMON_BYTES, 0, e.size) ||
+	    !range_inside(card->notify, card->notify_size, 0, e.size) ||
+	    !range_inside(card->device, sizeof(uint64_t), 0, e.size))
+		return REFUSE(c, "plan: the card's registers at 0x%llx have no place",
+			      hex(e.base.v));
+	for (uint32_t i = 0; i < c->machine->nmemory; i++)
+		if (extent_overlap(e, c->machine->memory[i].extent))
+			return REFUSE(c, "plan: the card's registers at 0x%llx are memory",
+				      hex(e.base.v));
+	return BH_OK;
+}
+
 enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 			 struct bh_report *report)
 {
@@ -498,5 +521,7 @@ enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 		error = check_cores(&c);
 	if (error == BH_OK)
 		error = check_memory(&c);
+	if (error == BH_OK)
+		error = check_card(&c);
 	return error;
 }

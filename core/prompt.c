@@ -32,13 +32,11 @@ static void say(const char *format, ...)
 
 static struct vm *find_vm(const char *name)
 {
-	const struct plan *plan = machine_plan();
+	struct vm *vm = vm_find(name);
 
-	for (uint32_t i = 0; i < plan->nvms; i++)
-		if (strcmp(plan->vm[i].name, name) == 0)
-			return vm_record(i);
-	say("%s\n", bh_strerror(BH_NO_SUCH_VM));
-	return NULL;
+	if (vm == NULL)
+		say("%s\n", bh_strerror(BH_NO_SUCH_VM));
+	return vm;
 }
 
 static void answer(enum bh_error error)
@@ -56,6 +54,8 @@ static void do_list(const char *unused)
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		const struct plan_vm *vm = &plan->vm[i];
 
+		if (vm_record(i) == NULL)
+			continue;
 		say("%-16s %-12s %4lu MiB  cores", vm->name,
 		    vm_state_name((enum vm_state)vm_record(i)->state), plan_vm_memory(vm) / MIB);
 		for (uint32_t c = 0; c < vm->ncores; c++)
@@ -87,8 +87,9 @@ static void do_stop(const char *name)
 	struct vm *vm = find_vm(name);
 
 	if (vm != NULL)
-		answer(vm->state == VM_LOADED ? vm_unload(vm)
-					      : vm_stop(vm, "asked by the operator"));
+		answer(vm->state == VM_LOADED || vm->state == VM_LOADING
+			       ? vm_unload(vm)
+			       : vm_stop(vm, "asked by the operator"));
 }
 
 static void do_stats(const char *unused)

@@ -2,7 +2,12 @@
 /* The records of cores, VMs and memory: made once from the frozen plan, from pages the planner counted. */
 #include "core.h"
 
+#include <bulkhead/vsock.h>
+
+#include <string.h>
+
 static const struct boot_info *boot;
+static struct plan plan; /* the loader's, and what came and went since */
 static struct ledger ledger;
 static struct cpu *cpus[CONFIG_MAX_CPUS];
 static struct vm *vms[CONFIG_MAX_VMS];
@@ -18,7 +23,17 @@ const struct machine *machine_facts(void)
 
 const struct plan *machine_plan(void)
 {
-	return &boot->plan;
+	return &plan;
+}
+
+struct plan *machine_plan_change(void)
+{
+	return &plan;
+}
+
+uint64_t build_id(void)
+{
+	return boot->build_id;
 }
 
 struct ledger *machine_ledger(void)
@@ -38,7 +53,7 @@ struct vm *vm_record(uint32_t index)
 
 const struct plan_vm *vm_plan(const struct vm *vm)
 {
-	return &boot->plan.vm[vm->index];
+	return &plan.vm[vm->index];
 }
 
 va_t stack_top(uint32_t index)
@@ -51,6 +66,7 @@ va_t stack_top(uint32_t index)
 void records_use(const struct boot_info *info)
 {
 	boot = info;
+	plan = info->plan;
 }
 
 /* A guard page, the stack, the record, the architecture's: the guard stays unmapped, so an overflow faults. */
@@ -81,23 +97,38 @@ static void map_cpus(uint32_t count)
 
 void make_own_space(struct page_pool *pool)
 {
-	const struct plan *plan = &boot->plan;
 	struct extent tables = {pool->next, pool->pages * PAGE_SIZE};
 
 	own_space_build(boot, pool);
 	own_map(tables, PT_DATA);
 	map_cpus(boot->machine.ncpus);
-	for (uint32_t i = 0; i < plan->nimages; i++)
-		own_map(plan->images[i], PT_RODATA);
-	for (uint32_t i = 0; i < plan->nvms; i++)
-		own_map(plan->vm[i].hypervisor, PT_DATA);
+	for (uint32_t i = 0; i < plan.nimages; i++)
+		own_map(plan.images[i], PT_RODATA);
+	for (uint32_t i = 0; i < boot->machine.nmemory; i++)
+		own_reserve(boot->machine.memory[i].extent); /* for whatever VM is made of it */
+	if (plan.card.present)
+		own_map(plan.card.registers, PT_DEVICE);
+}
+
+/* Mapped with the rest of the pool. */
+void make_card(struct page_pool *pool)
+{
+	pa_t bounce = pool->next;
+
+	if (!plan.card.present)
+		return;
+	for (uint32_t i = 0; i < CARD_PAGES; i++)
+		BH_CHECK(pool_take(pool, 1).v != 0); /* one by one: they need no alignment */
+	vsock_use(&plan.card, bounce);
 }
 
 /* Record, console ring and tables of one VM, all from its own extent. */
-static void make_vm(uint32_t index)
+void make_vm(uint32_t index)
 {
-	const struct plan_vm *plan = &boot->plan.vm[index];
-	struct page_pool own = {plan->hypervisor.base, plan->hypervisor.size / PAGE_SIZE};
+	struct extent extent = plan.vm[index].hypervisor;
+	struct page_pool own = {extent.base, extent.size / PAGE_SIZE};
+
+	own_map(extent, PT_DATA);
 	pa_t record = pool_take(&own, VM_RECORD_PAGES);
 	pa_t ring = own.next;
 
@@ -109,42 +140,73 @@ static void make_vm(uint32_t index)
 	vms[index]->tx = pa_to_ptr(ring);
 	vms[index]->index = index;
 	guest_space_build(vms[index], &own);
-	for (uint32_t r = 0; r < plan->nregions; r++)
-		own_reserve((struct extent){plan->region[r].pa, plan->region[r].size});
+}
+
+void forget_vm(uint32_t index)
+{
+	struct extent extent = plan.vm[index].hypervisor;
+
+	vms[index] = NULL;
+	arch_zero(pa_to_ptr(extent.base), extent.size);
+	own_unmap(extent);
+}
+
+struct vm *vm_find(const char *name)
+{
+	for (uint32_t i = 0; i < plan.nvms; i++)
+		if (vms[i] != NULL && strcmp(plan.vm[i].name, name) == 0)
+			return vms[i];
+	return NULL;
 }
 
 void make_vms(void)
 {
-	for (uint32_t i = 0; i < boot->plan.nvms; i++)
+	for (uint32_t i = 0; i < plan.nvms; i++)
 		make_vm(i);
 }
 
-static enum bh_error take_regions(uint32_t vm)
+/* A VM's RAM, and what the hypervisor keeps for it unless that is a part of the core's extent. */
+enum bh_error ledger_take_vm(const struct plan_vm *vm, uint32_t index)
 {
-	const struct plan_vm *plan = &boot->plan.vm[vm];
 	enum bh_error error = BH_OK;
+	uint32_t done = 0;
 
-	for (uint32_t r = 0; r < plan->nregions && error == BH_OK; r++) {
-		struct extent extent = {plan->region[r].pa, plan->region[r].size};
-
-		error = ledger_take(&ledger, extent, OWNER_VM, vm);
+	if (!extent_inside(vm->hypervisor, plan.core))
+		error = ledger_take(&ledger, vm->hypervisor, OWNER_HYPERVISOR, index);
+	if (error != BH_OK)
+		return error;
+	while (done < vm->nregions && error == BH_OK) {
+		error = ledger_take(&ledger,
+				    (struct extent){vm->region[done].pa, vm->region[done].size},
+				    OWNER_VM, index);
+		done += error == BH_OK;
 	}
+	if (error != BH_OK)
+		ledger_give_vm(vm, done);
 	return error;
+}
+
+void ledger_give_vm(const struct plan_vm *vm, uint32_t nregions)
+{
+	for (uint32_t r = 0; r < nregions; r++)
+		ledger_give(&ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
+			    MEMORY_CLEAN);
+	if (!extent_inside(vm->hypervisor, plan.core))
+		ledger_give(&ledger, vm->hypervisor, MEMORY_CLEAN);
 }
 
 void make_ledger(void)
 {
-	const struct plan *plan = &boot->plan;
 	enum bh_error error;
 
 	ledger_init(&ledger, &boot->machine);
-	error = ledger_take(&ledger, plan->core, OWNER_HYPERVISOR, 0);
-	for (uint32_t i = 0; i < plan->nimages && error == BH_OK; i++)
-		error = ledger_take(&ledger, plan->images[i], OWNER_IMAGES, 0);
-	for (uint32_t i = 0; i < plan->nvms && error == BH_OK; i++)
-		error = take_regions(i);
+	error = ledger_take(&ledger, plan.core, OWNER_HYPERVISOR, 0);
+	for (uint32_t i = 0; i < plan.nimages && error == BH_OK; i++)
+		error = ledger_take(&ledger, plan.images[i], OWNER_IMAGES, 0);
+	for (uint32_t i = 0; i < plan.nvms && error == BH_OK; i++)
+		error = ledger_take_vm(&plan.vm[i], i);
 	if (error == BH_OK)
-		error = ledger_check(&ledger, plan);
+		error = ledger_check(&ledger, &plan);
 	if (error != BH_OK)
 		bh_panic("ledger: %s", bh_strerror(error));
 }

@@ -18,7 +18,8 @@ bool system_manager_service(void)
 		return false;
 	/* A little of each: no guest's output keeps the others', or the operator, waiting. */
 	for (uint32_t i = 0; i < plan->nvms; i++)
-		worked |= console_mirror(vm_record(i));
+		if (vm_record(i) != NULL && !control_open())
+			worked |= console_mirror(vm_record(i));
 	if (!log_pending())
 		return worked;
 	prompt_hide();
@@ -35,7 +36,7 @@ static void power_off_when_idle(void)
 	if (plan->when_idle != IDLE_POWEROFF)
 		return;
 	for (uint32_t i = 0; i < plan->nvms; i++)
-		if (vm_record(i)->state == VM_RUNNING)
+		if (vm_record(i) != NULL && vm_record(i)->state == VM_RUNNING)
 			return;
 	log_line("no VM runs any more: switching the machine off");
 	log_drain();
@@ -97,8 +98,19 @@ static void start_all(const struct plan *plan)
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		if (plan->vm[i].autostart == 0)
 			continue;
-		vm_load(vm_record(i));
-		vm_start(vm_record(i));
+		vm_load_and_start(vm_record(i));
+	}
+}
+
+/* A guest that was asked to end and has not done so in time. */
+static void end_grace(const struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		struct vm *vm = vm_record(i);
+
+		if (vm != NULL && vm->state == VM_RUNNING && vm->stop_at != 0 &&
+		    arch_ticks() >= vm->stop_at)
+			vm_stop(vm, "did not end by itself within its grace period");
 	}
 }
 
@@ -114,7 +126,9 @@ void system_manager(struct cpu *cpu)
 
 		worked |= system_manager_service();
 		worked |= prompt_poll();
+		worked |= control_poll();
+		end_grace(plan);
 		if (!worked)
-			arch_wait(0);
+			arch_wait(control_deadline());
 	}
 }

@@ -25,8 +25,10 @@ void own_map(struct extent extent, enum pt_attr attr)
 
 void own_reserve(struct extent extent)
 {
-	own_map(extent, PT_DATA);
-	own_unmap(extent);
+	struct page_table table = own_table();
+
+	if (pt_reserve(&table, extent.base.v, extent.size) != BH_OK)
+		bh_panic("no tables for 0x%lx+0x%lx", extent.base.v, extent.size);
 }
 
 void own_unmap(struct extent extent)

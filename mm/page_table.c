@@ -78,6 +78,9 @@ enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint6
 
 		if (error != BH_OK)
 			return error;
+		for (; is_table(f, level, *slot);
+		     level++) /* smaller leaves, where there were some before */
+			slot = entry_at(f, pa(*slot & f->address_mask), level + 1, at);
 		if ((*slot & f->valid) != 0)
 			return BH_OVERLAP;
 		arch_pt_store(slot, to.v | f->leaf_bits[level] | f->attr[attr]);
@@ -86,6 +89,19 @@ enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint6
 		size -= span(f, level);
 	}
 	return BH_OK;
+}
+
+enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size)
+{
+	const struct pt_format *f = table->format;
+	uint32_t level = f->levels - 2;
+	uint64_t step = span(f, level - 1);
+	enum bh_error error = BH_OK;
+	uint64_t *slot;
+
+	for (uint64_t a = align_down(at, step); a < at + size && error == BH_OK; a += step)
+		error = descend(table, a, level, &slot);
+	return error;
 }
 
 /* The entry at which the walk for @at ends: a leaf, or one that is not valid. */

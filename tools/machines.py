@@ -58,22 +58,38 @@ def _accelerated(arch, cpu):
     return ["-cpu", "max" if cpu == "best" else cpu]
 
 
-def arm64(cpu="max", cores=4, memory="2G", random=True, **board):
+# Where the card's function is, as manifests name it.
+CARD = "0000:00:10.0"
+
+
+def _card(path, memory):
+    """QEMU's arguments for a card whose backend listens at @path; none without. It reaches all of the machine's memory."""
+    if not path:
+        return []
+    return ["-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-chardev", f"socket,id=card,path={path}",
+            "-device", "vhost-user-vsock-pci,chardev=card,addr=10.0"]
+
+
+def _shared(board, path):
+    return {**board, "memory_backend": "ram"} if path else board
+
+
+def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
     """QEMU's command line for an Arm server; @board are further options of its machine "virt"."""
-    options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **board}
+    options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **_shared(board, card)}
     return [QEMU["arm64"], "-M", ",".join(["virt", *_options(options)]), *_accelerated("arm64", cpu),
-            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK,
+            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory),
             *(["-device", "virtio-rng-pci"] if random else [])]  # the firmware's random generator: guests' seeds come from it
 
 
-def x86_64(cpu="max", cores=4, memory="2G", random=True, **board):
+def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
     """QEMU's command line for an AMD server; @board are further options of its machine "q35"."""
-    options = {"smm": False, **board}
+    options = {"smm": False, **_shared(board, card)}
     flash = "if=pflash,format=raw,unit={},file={},{}"
     return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
             "-smp", str(cores), "-m", memory, "-vga", "none",
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
-            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK,
+            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory),
             *(["-device", "virtio-rng-pci"] if random else [])]
 
 

@@ -124,6 +124,11 @@ void arch_publish(const void *at, uint64_t size)
 	isb();
 }
 
+void arch_dma_fence(void)
+{
+	__asm__ volatile("dmb osh" ::: "memory"); /* PCIe is in the outer shareable domain */
+}
+
 /* Of each redistributor the page with its own SGIs and PPIs: the first 4 KiB of SGI_base (IHI 0069H 12.11). */
 void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 {

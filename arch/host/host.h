@@ -80,6 +80,12 @@ struct host_vm {
  */
 struct boot_info *host_make(uint32_t ncpus, const struct host_vm *vms, uint32_t nvms);
 
+/* Before host_make(): so much more RAM, that no VM of the boot has. */
+void host_spare_ram(uint64_t bytes);
+
+/* What guests do in whatever VM comes into @slot later. */
+void host_guest_set(uint32_t slot, host_guest_fn *guest);
+
 /* @count cores with @bytes of RAM and nothing in it. */
 void host_create(uint32_t count, uint64_t bytes);
 

@@ -15,6 +15,8 @@
 #define RNG_SEED_OFFSET 512
 #define KASLR_SEED_OFFSET 1024
 
+static uint64_t spare_ram = 4 * MIB; /* some of it always stays free */
+
 static uint8_t kernel[KERNEL_BYTES];
 static uint8_t initrd[INITRD_BYTES];
 static uint8_t fdt[FDT_BYTES];
@@ -134,7 +136,13 @@ static void make_plan(struct boot_info *info, const struct manifest *manifest,
 	for (uint32_t i = 0; i < info->plan.nvms; i++)
 		plan_set_boot(&info->plan, i, tree->extent, tree->size, RNG_SEED_OFFSET,
 			      KASLR_SEED_OFFSET);
-	info->pool.size = info->plan.vm[0].hypervisor.base.v - info->pool.base.v;
+	if (info->plan.nvms != 0)
+		info->pool.size = info->plan.vm[0].hypervisor.base.v - info->pool.base.v;
+}
+
+void host_spare_ram(uint64_t bytes)
+{
+	spare_ram += bytes;
 }
 
 struct boot_info *host_make(uint32_t ncpus, const struct host_vm *vms, uint32_t nvms)
@@ -142,7 +150,7 @@ struct boot_info *host_make(uint32_t ncpus, const struct host_vm *vms, uint32_t 
 	static struct manifest manifest;
 	static struct machine machine;
 	static struct image_info images[3];
-	uint64_t ram = 4 * MIB; /* some of it stays free */
+	uint64_t ram = spare_ram;
 
 	make_images();
 	make_manifest(&manifest, vms, nvms);

@@ -208,6 +208,11 @@ void arch_publish(const void *at, uint64_t size)
 		host_ram_need(ptr_to_pa(at).v, size, HOST_MAY_READ);
 }
 
+void arch_dma_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /* ---- Making RAM ---- */
 
 static struct sigaction before;

@@ -53,6 +53,5 @@ void host_ram_enforce(void);
 void host_ram_need(uint64_t at, uint64_t size, uint32_t access);
 
 /* guest.c */
-void host_guest_set(uint32_t vm, host_guest_fn *guest);
 
 #endif

@@ -96,6 +96,11 @@ void arch_publish(const void *at, uint64_t size)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+void arch_dma_fence(void)
+{
+	__asm__ volatile("mfence" ::: "memory");
+}
+
 #define ABSENT_DEVFN 0 /* a function no VM has, on the page that stands for all of those */
 
 static uint64_t config_at(uint32_t devfn)

@@ -75,6 +75,9 @@ void arch_zero(void *at, uint64_t size);
 /* Makes what was written visible to such observers, and to instruction fetch. */
 void arch_publish(const void *at, uint64_t size);
 
+/* Orders memory accesses before it against those after it, as a coherent device sees them. */
+void arch_dma_fence(void);
+
 /* ---- VMs ---- */
 
 /* Maps into @table, with guest_map(), the registers that @vm touches directly. Its RAM is mapped already. */

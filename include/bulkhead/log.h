@@ -15,6 +15,13 @@ void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Takes the next line out of the ring; false when it is empty. Only the system manager. */
 bool log_take(char *line, size_t size);
 
+/*
+ * The next whole lines for the card, each with its newline, as many as fit in
+ * @size bytes with a NUL behind them; false when there are none. @lost: lines
+ * before them that made way for newer ones. Only the system manager.
+ */
+bool log_take_lines(char *text, size_t size, uint32_t *lost);
+
 /* True when log_take() would return a line. */
 bool log_pending(void);
 

@@ -26,6 +26,8 @@ struct manifest_host {
 	uint32_t management_core; /* MANIFEST_ANY_CORE: the boot core */
 	enum manifest_stop_method stop_method;
 	enum manifest_when_idle when_idle;
+	char card[MANIFEST_DEVICE_MAX + 1]; /* the card's vsock function; empty: there is no card */
+	uint32_t card_port;
 	uint32_t console_interrupt; /* first SPI INTID free for consoles; 0: the planner looks */
 };
 

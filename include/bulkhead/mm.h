@@ -66,12 +66,17 @@ struct page_table {
  * Maps [@at, @at + @size) to [@to, ...) with the largest leaves that fit; all
  * multiples of PAGE_SIZE. Only ever writes over entries that are not valid, so
  * no break-before-make is needed (Arm ARM D8.16.1); every store leaves a valid
- * tree. BH_OVERLAP when a page is mapped already, or when smaller pages were once
- * mapped where a larger one would go (tables stay), BH_NO_MEMORY when the pool is empty, BH_BAD_VALUE when the format cannot express the range or attribute;
+ * tree. BH_OVERLAP when a page is mapped already, BH_NO_MEMORY when the pool is empty, BH_BAD_VALUE when the format cannot express the range or attribute;
  * then what was mapped so far stays. The caller does what its TLB needs.
  */
 enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint64_t size,
 		     enum pt_attr attr);
+
+/*
+ * Takes the tables that whole blocks (BLOCK_SIZE) in the range need, so that no
+ * later pt_map() of them takes any. BH_NO_MEMORY when the pool is empty.
+ */
+enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size);
 
 /*
  * Takes the leaves of exactly the ranges that pt_map() mapped out again; the
@@ -174,7 +179,7 @@ enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
 /* Maps @extent at its own address. Panics when that cannot be: the plan counted the tables. */
 void own_map(struct extent extent, enum pt_attr attr);
 
-/* Takes the tables that a later own_map(@extent) needs; nothing is mapped when it returns. */
+/* Takes the tables that a later own_map() of whole blocks in @extent needs; nothing is mapped. */
 void own_reserve(struct extent extent);
 
 /* Takes it out again and out of every core's TLB. */

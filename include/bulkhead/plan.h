@@ -57,6 +57,7 @@ struct plan_vm {
 	uint32_t ncores;
 	uint32_t core[CONFIG_MAX_CPUS]; /* vCPU i runs on machine core core[i] */
 	uint32_t nregions;
+	uint32_t reserved;
 	struct plan_region region[CONFIG_MAX_REGIONS_PER_VM];
 	struct plan_image image[PLAN_MAX_IMAGES]; /* by plan_image_slot; size 0: none */
 	gpa_t entry; /* the kernel's first instruction */
@@ -76,6 +77,21 @@ struct plan_vm {
 	struct extent hypervisor;
 };
 
+#define CARD_COMMON_BYTES 0x38 /* struct virtio_pci_common_cfg (virtio 1.2 4.1.4.3) */
+
+/* The card's vsock function: where firmware put the one BAR that holds its registers (virtio 1.2 4.1.4). */
+struct plan_card {
+	uint32_t present;
+	uint32_t port; /* of the card, to be dialled */
+	struct extent registers; /* whole pages */
+	uint32_t common; /* offsets in them: struct virtio_pci_common_cfg, */
+	uint32_t notify; /* the notification registers, */
+	uint32_t notify_size;
+	uint32_t notify_multiplier;
+	uint32_t device; /* struct virtio_vsock_config */
+	uint32_t reserved;
+};
+
 struct plan {
 	uint32_t management_core;
 	uint32_t stop_method; /* enum manifest_stop_method */
@@ -83,6 +99,7 @@ struct plan {
 	uint32_t nvms; /* slots that may be in use, vacant ones among them */
 	struct plan_vm vm[CONFIG_MAX_VMS];
 	struct extent core; /* the resident image, its stacks and tables */
+	struct plan_card card;
 	uint32_t nimages;
 	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
@@ -138,6 +155,7 @@ struct plan {
 #define CORE_ARCH_PAGES 3
 #define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
 #define CORE_FIXED_PAGES 96
+#define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
 #define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 #define VM_CPUS_PER_TABLE 16

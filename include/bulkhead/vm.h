@@ -95,6 +95,7 @@ struct cpu {
 	X(VM_NEW, "new") /* its memory may hold anything */                                        \
 	X(VM_SCRUBBING, "scrubbing") /* its cores write zeroes */                                  \
 	X(VM_STOPPED, "stopped") /* memory zero, cores idle */                                     \
+	X(VM_LOADING, "loading") /* images on their way into its memory, which is mapped */        \
 	X(VM_LOADED, "loaded") /* images in its memory */                                          \
 	X(VM_RUNNING, "running")                                                                   \
 	X(VM_STOPPING, "stopping") /* its cores are leaving the guest */                           \
@@ -154,6 +155,10 @@ struct vm {
 	uint8_t *tx; /* the console's ring of CONSOLE_TX_SIZE bytes */
 	uint64_t restart_first; /* ticks at which the current restart window began */
 	uint32_t restarts; /* in that window */
+	uint32_t images; /* those that are in its memory, a bit for each plan_image_slot */
+	uint32_t reserved;
+	uint64_t started; /* ticks */
+	uint64_t stop_at; /* ticks at which its grace ends; 0: no stop was asked for */
 	uint32_t line_length; /* of the console line being mirrored */
 	char line[120];
 	struct vm_shared shared;
@@ -164,7 +169,7 @@ const struct plan_vm *vm_plan(const struct vm *vm);
 const struct machine *machine_facts(void);
 const struct plan *machine_plan(void);
 
-/* The record of machine core @index, and of planned VM @index. */
+/* The record of machine core @index, and of the VM in slot @index of the plan: NULL where that is vacant. */
 struct cpu *cpu_record(uint32_t index);
 struct vm *vm_record(uint32_t index);
 

@@ -3,7 +3,7 @@
 
 #define LONGEST 199
 
-static const struct machine with_uart = {.uart = {0x1000}};
+static const struct machine serial = {.uart = {0x1000}};
 
 FAKE_TEST(line_has_time_core_and_text)
 {
@@ -82,6 +82,7 @@ static unsigned kept_of(unsigned count)
 
 FAKE_TEST(full_ring_drops_the_newest)
 {
+	log_start(&serial);
 	unsigned kept = kept_of(5000);
 
 	assert_true(kept > 1000 && kept < 5000);
@@ -89,12 +90,35 @@ FAKE_TEST(full_ring_drops_the_newest)
 	assert_int_equal(kept_of(10), 10);
 }
 
+/* Without a UART nobody takes lines from there: what the card gets are the newest. */
+FAKE_TEST(card_gets_the_newest)
+{
+	char text[400];
+	uint32_t lost = 0;
+	unsigned count = 0, first;
+
+	for (unsigned i = 0; i < 5000; i++)
+		log_line("number %u", i);
+	assert_true(log_take_lines(text, sizeof(text), &lost));
+	assert_true(strlen(text) < sizeof(text));
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	first = (unsigned)atoi(strstr(text, "number ") + 7);
+	assert_int_equal(first, lost);
+	for (const char *at = text; (at = strstr(at, "number ")) != NULL; at += 7)
+		count++;
+	while (log_take_lines(text, sizeof(text), &lost))
+		for (const char *at = text; (at = strstr(at, "number ")) != NULL; at += 7)
+			count++;
+	assert_int_equal(first + count, 5000);
+	assert_int_equal(lost, 0);
+}
+
 FAKE_TEST(dropped_lines_are_counted)
 {
 	char wanted[60];
 	unsigned kept;
 
-	log_start(&with_uart);
+	log_start(&serial);
 	for (unsigned i = 0; i < 5000; i++)
 		log_line("number");
 	log_drain();
@@ -123,7 +147,7 @@ FAKE_TEST(ring_wraps)
 
 FAKE_TEST(drain_ends_lines_for_a_terminal)
 {
-	log_start(&with_uart);
+	log_start(&serial);
 	log_line("one");
 	log_line("two");
 	log_drain();
@@ -240,6 +264,7 @@ int main(void)
 		cmocka_unit_test(long_line_is_cut),
 		cmocka_unit_test(taker_with_little_room_gets_a_part),
 		cmocka_unit_test(full_ring_drops_the_newest),
+		cmocka_unit_test(card_gets_the_newest),
 		cmocka_unit_test(dropped_lines_are_counted),
 		cmocka_unit_test(ring_wraps),
 		cmocka_unit_test(drain_ends_lines_for_a_terminal),

@@ -241,8 +241,32 @@ static void block_over_a_page_is_refused(void **state)
 	map_ok(MIB, TO, PAGE_SIZE);
 	assert_int_equal(pt_map(&table, 0, pa(TO), 2 * MIB, PT_DATA), BH_OVERLAP);
 	assert_int_equal(pt_map(&table, 0, pa(TO), GIB, PT_DATA), BH_OVERLAP);
+	expect(MIB, TO);
+}
+
+/* The tables of the pages are there still, and serve. */
+static void block_where_pages_once_were(void **state)
+{
+	(void)state;
+	map_ok(MIB, TO, PAGE_SIZE);
+	pt_unmap(&table, MIB, PAGE_SIZE);
+	uint64_t before = tables();
+
+	map_ok(0, TO, 2 * MIB);
+	assert_int_equal(tables(), before);
+	expect(2 * MIB - PAGE_SIZE, TO + 2 * MIB - PAGE_SIZE);
+}
+
+static void reserved_blocks_take_no_table(void **state)
+{
+	(void)state;
+	assert_int_equal(pt_reserve(&table, GIB - 4 * MIB, 8 * MIB), BH_OK);
 	walk();
-	assert_int_equal(nleaves, 1);
+	assert_int_equal(nleaves, 0);
+	uint64_t before = tables();
+
+	map_ok(GIB - 4 * MIB, TO, 8 * MIB);
+	assert_int_equal(tables(), before);
 }
 
 static void refuse_value(uint64_t at, uint64_t to, uint64_t size, enum pt_attr attr)
@@ -509,6 +533,8 @@ int main(void)
 		ALL(page_twice_is_refused),
 		ALL(page_in_a_block_is_refused),
 		ALL(block_over_a_page_is_refused),
+		ALL(block_where_pages_once_were),
+		ALL(reserved_blocks_take_no_table),
 		ALL(out_of_range_is_refused),
 		ALL(misaligned_is_refused),
 		ALL(unknown_kind_of_page_is_refused),

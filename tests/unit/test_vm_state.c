@@ -11,9 +11,9 @@
 
 /* docs/lifecycle.md as a picture: a row for each state, a column for each next state, in the order of the enum. */
 static const char *const matrix[VM_STATE_COUNT] = {
-	[VM_NEW] = ".X.....",	      [VM_SCRUBBING] = "..X....", [VM_STOPPED] = "...X...",
-	[VM_LOADED] = ".X..X..",      [VM_RUNNING] = ".....X.",	  [VM_STOPPING] = ".X....X",
-	[VM_QUARANTINED] = ".......",
+	[VM_NEW] = ".X......",	    [VM_SCRUBBING] = "..X.....",   [VM_STOPPED] = "...X....",
+	[VM_LOADING] = ".X..X...",  [VM_LOADED] = ".X...X..",	   [VM_RUNNING] = "......X.",
+	[VM_STOPPING] = ".X.....X", [VM_QUARANTINED] = "........",
 };
 
 static void row(enum vm_state from)
@@ -32,6 +32,7 @@ static void row(enum vm_state from)
 ROW(from_new, VM_NEW)
 ROW(from_scrubbing, VM_SCRUBBING)
 ROW(from_stopped, VM_STOPPED)
+ROW(from_loading, VM_LOADING)
 ROW(from_loaded, VM_LOADED)
 ROW(from_running, VM_RUNNING)
 ROW(from_stopping, VM_STOPPING)
@@ -73,6 +74,7 @@ int main(void)
 		cmocka_unit_test(from_new),
 		cmocka_unit_test(from_scrubbing),
 		cmocka_unit_test(from_stopped),
+		cmocka_unit_test(from_loading),
 		cmocka_unit_test(from_loaded),
 		cmocka_unit_test(from_running),
 		cmocka_unit_test(from_stopping),

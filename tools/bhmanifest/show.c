@@ -26,6 +26,11 @@ static void show_host(FILE *out, const struct manifest_host *host)
 		fprintf(out, "\t\t/* console-interrupt: the lowest free ones */\n");
 	else
 		fprintf(out, "\t\tconsole-interrupt = <%u>;\n", host->console_interrupt);
+	if (host->card[0] == '\0')
+		fprintf(out, "\t\t/* card: none */\n");
+	else
+		fprintf(out, "\t\tcard = \"%s\";\n\t\tcard-port = <%u>;\n", host->card,
+			host->card_port);
 	fprintf(out, "\t};\n");
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VMs that come and go: all checks on a candidate plan first, then what cannot fail. */
+#include "core.h"
+
+#include <string.h>
+
+/* A core that is in quarantine has no VM in the plan any more, but is not free. */
+static enum bh_error cores_free(const struct plan_vm *want)
+{
+	for (uint32_t i = 0; i < want->ncores; i++)
+		if (load_acquire(&cpu_record(want->core[i])->mailbox.state) != CORE_IDLE)
+			return BH_CORE_LOST;
+	return BH_OK;
+}
+
+static enum bh_error check(const struct plan *candidate, uint32_t slot, struct bh_report *report)
+{
+	const struct plan_vm *want = &candidate->vm[slot];
+	enum bh_error error = plan_check(candidate, machine_facts(), report);
+
+	if (error == BH_OK && (plan_vm_kept(want) || !plan_vm_apart(candidate, want)))
+		error = BH_BAD_PLAN; /* store and core were divided at boot */
+	return error != BH_OK ? error : cores_free(want);
+}
+
+static uint32_t vacant_slot(const struct plan *plan)
+{
+	uint32_t slot = 0;
+
+	while (slot < plan->nvms && !plan_vm_vacant(&plan->vm[slot]))
+		slot++;
+	return slot;
+}
+
+enum bh_error vm_create(const struct plan_vm *want, uint32_t *slot, struct bh_report *report)
+{
+	static struct plan candidate;
+	struct plan *plan = machine_plan_change();
+	const struct vm *there =
+		memchr(want->name, '\0', sizeof(want->name)) != NULL ? vm_find(want->name) : NULL;
+
+	if (there != NULL) {
+		*slot = there->index;
+		return memcmp(vm_plan(there), want, sizeof(*want)) == 0 ? BH_OK : BH_DUPLICATE;
+	}
+	*slot = vacant_slot(plan);
+	if (*slot == CONFIG_MAX_VMS)
+		return BH_TOO_MANY;
+	candidate = *plan;
+	candidate.vm[*slot] = *want;
+	candidate.nvms += *slot == plan->nvms;
+	enum bh_error error = check(&candidate, *slot, report);
+
+	if (error == BH_OK)
+		error = ledger_take_vm(want, *slot);
+	if (error != BH_OK)
+		return error;
+	*plan = candidate;
+	make_vm(*slot);
+	log_line("%s: created in slot %u", want->name, *slot);
+	vm_scrub_begin(vm_record(*slot));
+	vm_scrub_end(vm_record(*slot));
+	return BH_OK;
+}
+
+enum bh_error vm_delete(struct vm *vm)
+{
+	struct plan *plan = machine_plan_change();
+	uint32_t slot = vm->index;
+
+	if (vm->state != VM_STOPPED)
+		return BH_WRONG_STATE;
+	log_line("%s: deleted from slot %u", plan->vm[slot].name, slot);
+	forget_vm(slot);
+	ledger_give_vm(&plan->vm[slot], plan->vm[slot].nregions);
+	memset(&plan->vm[slot], 0, sizeof(plan->vm[slot]));
+	return BH_OK;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One vsock stream (virtio 1.2 5.10). Whatever the device says is copied out of its reach before it is looked at. */
+#include <bulkhead/arch.h>
+#include <bulkhead/vsock.h>
+
+#include <string.h>
+
+#include "virtio.h"
+
+enum { RX, TX, EVENT, QUEUES };
+
+/* 5.10.6 */
+enum {
+	OP_REQUEST = 1,
+	OP_RESPONSE,
+	OP_RST,
+	OP_SHUTDOWN,
+	OP_RW,
+	OP_CREDIT_UPDATE,
+	OP_CREDIT_REQUEST
+};
+
+#define TYPE_STREAM 1
+#define SHUTDOWN_BOTH 3U
+
+struct packet_header {
+	uint64_t src_cid;
+	uint64_t dst_cid;
+	uint32_t src_port;
+	uint32_t dst_port;
+	uint32_t length;
+	uint16_t type;
+	uint16_t op;
+	uint32_t flags;
+	uint32_t buf_alloc;
+	uint32_t fwd_cnt;
+} __attribute__((packed));
+
+static_assert(sizeof(struct packet_header) == 44, "struct virtio_vsock_hdr");
+
+#define CARD_CID 2 /* 5.10.4: the host's */
+#define FIRST_PORT 1024U
+#define BUFFER_OFFSET 4U /* in its page, so that what follows the header is aligned to 8 bytes */
+#define BUFFER_BYTES ((uint32_t)PAGE_SIZE - BUFFER_OFFSET)
+#define EVENT_BYTES 4U /* struct virtio_vsock_event */
+#define EVENT_BUFFERS 8U
+#define PACKET_BYTES (BUFFER_BYTES - (uint32_t)sizeof(struct packet_header))
+/* What the peer may have on its way: at least half of each buffer may be filled with less than a packet's worth. */
+#define CREDIT (VIRTQ_SIZE * PACKET_BYTES / 2)
+#define CONTROL_BUFFERS 8U /* of the transmit queue's: not for data */
+
+static struct {
+	const struct plan_card *card;
+	pa_t bounce;
+	struct virtq queue[QUEUES];
+	enum vsock_state state;
+	bool up; /* the device works */
+	uint64_t cid;
+	uint32_t port;
+	uint32_t peer_port;
+	uint32_t dials;
+	/* 5.10.6.3 */
+	uint32_t sent;
+	uint32_t peer_alloc;
+	uint32_t peer_forwarded;
+	uint32_t received;
+	uint32_t forwarded;
+	uint32_t told; /* the value of @forwarded that the peer knows */
+	bool tell; /* it asked, or is short of credit */
+	/* The packet being read. */
+	uint32_t id;
+	uint32_t at;
+	uint32_t left;
+} v;
+
+/* The bounce area: a page of rings for each queue, one for events, then the buffers. */
+static pa_t rings_page(uint32_t queue)
+{
+	return pa(v.bounce.v + queue * PAGE_SIZE);
+}
+
+static pa_t event_buffer(uint32_t id)
+{
+	return pa(v.bounce.v + QUEUES * PAGE_SIZE + (uint64_t)id * EVENT_BYTES);
+}
+
+static pa_t buffer(uint32_t queue, uint32_t id)
+{
+	uint64_t page = QUEUES + 1 + (queue == TX ? VIRTQ_SIZE : 0) + id;
+
+	return pa(v.bounce.v + page * PAGE_SIZE + BUFFER_OFFSET);
+}
+
+static_assert(CARD_PAGES == QUEUES + 1 + 2 * VIRTQ_SIZE, "as the planner counted");
+
+void vsock_use(const struct plan_card *card, pa_t bounce)
+{
+	v.card = card;
+	v.bounce = bounce;
+	for (uint32_t i = 0; i < QUEUES; i++)
+		v.queue[i].rings = pa_to_ptr(rings_page(i));
+}
+
+/* The device broke the rules, or said that it is broken: nothing of it is used until it is set up anew. */
+static void give_up(void)
+{
+	virtio_reset(v.card);
+	v.up = false;
+	v.left = 0;
+	v.state = VSOCK_CLOSED;
+}
+
+static void offer_rx(uint32_t id)
+{
+	virtq_offer(&v.queue[RX], id, buffer(RX, id), BUFFER_BYTES, true);
+}
+
+/* 5.10.4: the CID may change with a transport reset, and is read in two halves. */
+static uint64_t read_cid(void)
+{
+	const volatile uint32_t *at = pa_to_ptr(pa(v.card->registers.base.v + v.card->device));
+
+	return at[0] | (uint64_t)at[1] << 32;
+}
+
+static bool start(void)
+{
+	if (virtio_start(v.card, v.queue, QUEUES) != BH_OK) {
+		give_up();
+		return false;
+	}
+	for (uint32_t i = 0; i < VIRTQ_SIZE; i++)
+		offer_rx(i);
+	for (uint32_t i = 0; i < EVENT_BUFFERS; i++)
+		virtq_offer(&v.queue[EVENT], i, event_buffer(i), EVENT_BYTES, true);
+	virtq_kick(&v.queue[RX]);
+	virtq_kick(&v.queue[EVENT]);
+	v.cid = read_cid();
+	v.up = true;
+	return true;
+}
+
+/* Takes back what has been sent; how many buffers are free. */
+static uint32_t free_tx(void)
+{
+	uint32_t id, length;
+	enum bh_error error;
+
+	while ((error = virtq_take(&v.queue[TX], &id, &length)) == BH_OK)
+		;
+	if (error == BH_NO_DEVICE)
+		give_up();
+	return VIRTQ_SIZE - (uint16_t)(v.queue[TX].offered - v.queue[TX].taken);
+}
+
+/* Sends one packet; a free buffer is there. */
+static void send(uint16_t op, uint32_t flags, const void *data, uint32_t length)
+{
+	uint32_t id = (uint32_t)__builtin_ctzll(~v.queue[TX].outstanding);
+	uint8_t *to = pa_to_ptr(buffer(TX, id));
+	struct packet_header header = {.src_cid = v.cid,
+				       .dst_cid = CARD_CID,
+				       .src_port = v.port,
+				       .dst_port = v.peer_port,
+				       .length = length,
+				       .type = TYPE_STREAM,
+				       .op = op,
+				       .flags = flags,
+				       .buf_alloc = CREDIT,
+				       .fwd_cnt = v.forwarded};
+
+	memcpy(to, &header, sizeof(header));
+	memcpy(to + sizeof(header), data, length);
+	v.told = v.forwarded;
+	virtq_offer(&v.queue[TX], id, buffer(TX, id), (uint32_t)sizeof(header) + length, false);
+}
+
+static bool send_control(uint16_t op, uint32_t flags)
+{
+	if (!v.up || free_tx() == 0 || !v.up)
+		return false;
+	send(op, flags, "", 0);
+	virtq_kick(&v.queue[TX]);
+	return true;
+}
+
+void vsock_connect(uint32_t port)
+{
+	if (v.state != VSOCK_CLOSED || (!v.up && !start()))
+		return;
+	v.port = FIRST_PORT +
+		 v.dials++ %
+			 (UINT32_MAX - FIRST_PORT); /* late packets of the last one have another */
+	v.peer_port = port;
+	v.sent = v.peer_alloc = v.peer_forwarded = 0;
+	v.received = v.forwarded = v.told = 0;
+	v.tell = false;
+	if (send_control(OP_REQUEST, 0))
+		v.state = VSOCK_CONNECTING;
+}
+
+void vsock_close(void)
+{
+	if (v.state == VSOCK_CLOSED)
+		return;
+	if (v.left != 0)
+		offer_rx(v.id);
+	v.left = 0;
+	send_control(OP_RST, SHUTDOWN_BOTH);
+	v.state = VSOCK_CLOSED;
+}
+
+static bool is_ours(const struct packet_header *h)
+{
+	return v.state != VSOCK_CLOSED && h->type == TYPE_STREAM && h->src_cid == CARD_CID &&
+	       h->dst_cid == v.cid && h->src_port == v.peer_port && h->dst_port == v.port;
+}
+
+/* True when the packet's buffer stays: it has data to read. */
+static bool handle(const struct packet_header *h, uint32_t id)
+{
+	v.peer_alloc = h->buf_alloc;
+	v.peer_forwarded = h->fwd_cnt;
+	switch (h->op) {
+	case OP_RESPONSE:
+		if (v.state == VSOCK_CONNECTING)
+			v.state = VSOCK_OPEN;
+		return false;
+	case OP_RST:
+	case OP_SHUTDOWN:
+		v.state = VSOCK_CLOSED;
+		return false;
+	case OP_CREDIT_REQUEST:
+		v.tell = true;
+		return false;
+	case OP_RW:
+		if (v.state != VSOCK_OPEN || h->length == 0)
+			return false;
+		v.received += h->length;
+		if (v.received - v.forwarded > CREDIT) { /* it was told how much it may send */
+			vsock_close();
+			return false;
+		}
+		v.id = id;
+		v.at = sizeof(*h);
+		v.left = h->length;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Packets up to the next one with data. */
+static void take_packets(void)
+{
+	bool offered = false;
+	uint32_t id, size;
+	enum bh_error error = BH_OK;
+
+	while (v.left == 0 && (error = virtq_take(&v.queue[RX], &id, &size)) == BH_OK) {
+		struct packet_header header;
+
+		memcpy(&header, pa_to_ptr(buffer(RX, id)), sizeof(header));
+		if (size < sizeof(header) || size > BUFFER_BYTES ||
+		    header.length > size - sizeof(header)) {
+			error = BH_NO_DEVICE;
+			break;
+		}
+		if (is_ours(&header) && handle(&header, id))
+			break;
+		offer_rx(id);
+		offered = true;
+	}
+	if (error == BH_NO_DEVICE)
+		give_up();
+	else if (offered)
+		virtq_kick(&v.queue[RX]);
+}
+
+/* 5.10.6.7: after a transport reset no connection is left, and the CID may be another. */
+static void take_events(void)
+{
+	uint32_t id, size;
+	enum bh_error error;
+
+	while ((error = virtq_take(&v.queue[EVENT], &id, &size)) == BH_OK) {
+		v.state = VSOCK_CLOSED;
+		v.cid = read_cid();
+		virtq_offer(&v.queue[EVENT], id, event_buffer(id), EVENT_BYTES, true);
+		virtq_kick(&v.queue[EVENT]);
+	}
+	if (error == BH_NO_DEVICE)
+		give_up();
+}
+
+enum vsock_state vsock_poll(void)
+{
+	if (v.up)
+		take_events();
+	if (v.up)
+		take_packets();
+	/* 5.10.6.3: the peer must learn of room before it runs out. */
+	if (v.state == VSOCK_OPEN && (v.tell || v.forwarded - v.told >= CREDIT / 4) &&
+	    send_control(OP_CREDIT_UPDATE, 0))
+		v.tell = false;
+	return v.state;
+}
+
+uint32_t vsock_read(void *to, uint32_t size)
+{
+	uint8_t *bytes = to;
+	uint32_t done = 0;
+
+	while (done < size && v.left != 0) {
+		uint32_t part = v.left < size - done ? v.left : size - done;
+
+		memcpy(bytes + done, (uint8_t *)pa_to_ptr(buffer(RX, v.id)) + v.at, part);
+		done += part;
+		v.at += part;
+		v.left -= part;
+		v.forwarded += part;
+		if (v.left != 0)
+			break;
+		offer_rx(v.id);
+		virtq_kick(&v.queue[RX]);
+		vsock_poll();
+	}
+	return done;
+}
+
+uint32_t vsock_write(const void *from, uint32_t size)
+{
+	const uint8_t *bytes = from;
+	uint32_t done = 0;
+
+	if (v.state != VSOCK_OPEN)
+		return 0;
+	for (uint32_t free = free_tx(); done < size && v.up && free > CONTROL_BUFFERS; free--) {
+		uint32_t on_way = v.sent - v.peer_forwarded;
+		uint32_t part = size - done < PACKET_BYTES ? size - done : PACKET_BYTES;
+
+		if (on_way >=
+		    v.peer_alloc) /* also when it claims to have taken what was never sent */
+			break;
+		if (part > v.peer_alloc - on_way)
+			part = v.peer_alloc - on_way;
+		send(OP_RW, 0, bytes + done, part);
+		v.sent += part;
+		done += part;
+	}
+	if (done != 0)
+		virtq_kick(&v.queue[TX]);
+	return done;
+}
