@@ -455,6 +455,10 @@ $(H)/card/test_vsock: $(call vsock_objects,sanitized)
 $(H)/fuzz/fuzz_card_vsock: FUZZ_LIBS := -levent
 $(H)/fuzz/fuzz_card_vsock: $(call vsock_objects,fuzzed)
 
+$(H)/bhvsock: $(H)/plain/tools/bhvsock/main.o $(call vsock_objects,plain)
+	$(call say,HOSTLD,$@)
+	$(Q)$(HOSTCC) $^ -levent -o $@
+
 # `tests/bench/vsock` runs both.
 $(H)/vsock_source: $(H)/plain/tests/card/vsock_source.o $(call vsock_objects,plain)
 	$(call say,HOSTLD,$@)
