@@ -3,7 +3,8 @@
  * From what is wanted (manifest) and what there is (machine) to who owns what
  * (plan). Every step either fills its part of the plan or refuses with one
  * sentence; nothing is taken back. The plan under construction is also the
- * list of what is taken, so that no second list can disagree with it.
+ * list of what is taken, so that no second list can disagree with it. A VM that
+ * is added later takes the same steps through the plan that is in use.
  */
 #include <string.h>
 
@@ -17,7 +18,6 @@
 #define MANAGEMENT (UINT32_MAX - 1)
 
 struct planner {
-	const struct manifest *manifest;
 	const struct machine *machine;
 	const struct image_info *images;
 	uint32_t nimages;
@@ -180,20 +180,25 @@ static enum bh_error check_input(const struct planner *p)
 				       "images: '%s' is not in the machine's address space",
 				       p->images[i].name);
 	}
-	if (!is_sane(p->plan->core) || p->plan->core.size < all_vm_bytes(p->machine, p->manifest))
+	return BH_OK;
+}
+
+static enum bh_error check_core(const struct planner *p, const struct manifest *manifest)
+{
+	uint64_t need = all_vm_bytes(p->machine, manifest);
+
+	if (!is_sane(p->plan->core) || p->plan->core.size < need)
 		return bh_fail(p->report, BH_NO_MEMORY,
 			       "hypervisor: its extent has %llu KiB; %llu KiB are needed for the "
 			       "VMs alone",
-			       p->plan->core.size / 1024ULL,
-			       all_vm_bytes(p->machine, p->manifest) / 1024ULL);
+			       p->plan->core.size / 1024ULL, need / 1024ULL);
 	return BH_OK;
 }
 
 /* --- host and fixed parts --- */
 
-static enum bh_error plan_host(struct planner *p)
+static enum bh_error plan_host(struct planner *p, const struct manifest_host *host)
 {
-	const struct manifest_host *host = &p->manifest->host;
 	uint32_t core = host->management_core;
 
 	if (p->machine->arch == MACHINE_X86 &&
@@ -211,7 +216,7 @@ static enum bh_error plan_host(struct planner *p)
 	p->plan->management_core = core;
 	p->plan->stop_method = (uint32_t)host->stop_method;
 	p->plan->when_idle = (uint32_t)host->when_idle;
-	p->owner[core] = MANAGEMENT;
+	p->plan->console_interrupt = host->console_interrupt;
 	for (uint32_t i = 0; i < p->nimages; i++) {
 		if (p->images[i].extent.size != 0)
 			p->plan->images[p->plan->nimages++] = p->images[i].extent;
@@ -219,36 +224,55 @@ static enum bh_error plan_host(struct planner *p)
 	return BH_OK;
 }
 
-/* Names and options; and a refusal of what this release cannot give. */
-static enum bh_error plan_options(struct planner *p)
+/* 1 for the first VM: the lowest that no VM has. */
+static uint32_t free_vmid(const struct plan *plan)
 {
-	for (uint32_t i = 0; i < p->manifest->nvms; i++) {
-		const struct manifest_vm *want = &p->manifest->vm[i];
-		struct plan_vm *vm = &p->plan->vm[i];
+	uint32_t vmid = 1;
 
-		if (want->ndevices != 0)
-			return bh_fail(p->report, BH_NO_DEVICE,
-				       "/vms/%s: devices: '%s' cannot be given to a VM; this needs "
-				       "the IOMMU support of a later release",
-				       want->name, want->device[0]);
-		memcpy(vm->name, want->name, sizeof(vm->name));
-		vm->vmid = i + 1;
-		vm->autostart = want->autostart;
-		vm->restart_limit = want->restart_limit;
-		vm->restart_window = want->restart_window;
-		vm->console = want->console;
+	for (uint32_t i = 0; i < plan->nvms;) {
+		bool taken = plan->vm[i++].vmid == vmid;
+
+		vmid += taken;
+		i = taken ? 0 : i;
 	}
-	p->plan->nvms = p->manifest->nvms;
+	return vmid;
+}
+
+/* Name, id and options; and a refusal of what this release cannot give. */
+static enum bh_error plan_options(struct planner *p, uint32_t slot, const struct manifest_vm *want)
+{
+	struct plan *plan = p->plan;
+	struct plan_vm *vm = &plan->vm[slot];
+
+	if (want->ndevices != 0)
+		return bh_fail(p->report, BH_NO_DEVICE,
+			       "/vms/%s: devices: '%s' cannot be given to a VM; this needs the "
+			       "IOMMU support of a later release",
+			       want->name, want->device[0]);
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		if (strcmp(plan->vm[i].name, want->name) == 0)
+			return bh_fail(p->report, BH_DUPLICATE,
+				       "/vms/%s: two VMs have this name; each name may stand once",
+				       want->name);
+	}
+	memcpy(vm->name, want->name, sizeof(vm->name));
+	vm->vmid = free_vmid(plan);
+	vm->autostart = want->autostart;
+	vm->restart_limit = want->restart_limit;
+	vm->restart_window = want->restart_window;
+	vm->console = want->console;
+	if (slot == plan->nvms)
+		plan->nvms++;
 	return BH_OK;
 }
 
-/* The VMs' extents stand at the end of the core's, in order; the pool is what lies before them. */
-static void plan_hypervisor(struct planner *p)
+/* The extents of the manifest's VMs stand at the end of the core's, in order; the pool is what lies before them. */
+static void place_in_core(struct planner *p, const struct manifest *manifest)
 {
-	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->machine, p->manifest);
+	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->machine, manifest);
 
 	for (uint32_t i = 0; i < p->plan->nvms; i++) {
-		uint64_t size = plan_vm_bytes(p->machine, &p->manifest->vm[i]);
+		uint64_t size = plan_vm_bytes(p->machine, &manifest->vm[i]);
 
 		p->plan->vm[i].hypervisor = (struct extent){pa(at), size};
 		at += size;
@@ -282,10 +306,24 @@ static bool has_sibling_in(const struct planner *p, uint32_t core, uint32_t vm)
 	return false;
 }
 
+/* Whose each core is, as the plan says. */
+static void know_owners(struct planner *p)
+{
+	const struct plan *plan = p->plan;
+
+	for (uint32_t i = 0; i < CONFIG_MAX_CPUS; i++)
+		p->owner[i] = NOBODY;
+	p->owner[plan->management_core] = MANAGEMENT;
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		for (uint32_t k = 0; k < plan->vm[i].ncores; k++)
+			p->owner[plan->vm[i].core[k]] = i;
+	}
+}
+
 static enum bh_error core_refused(const struct planner *p, uint32_t vm, uint32_t core,
 				  uint32_t owner, const char *how)
 {
-	const char *name = p->manifest->vm[vm].name;
+	const char *name = p->plan->vm[vm].name;
 
 	if (owner == MANAGEMENT)
 		return bh_fail(p->report, BH_CORE_TAKEN,
@@ -295,7 +333,7 @@ static enum bh_error core_refused(const struct planner *p, uint32_t vm, uint32_t
 	return bh_fail(p->report, BH_CORE_TAKEN,
 		       "/vms/%s: cores: core %u is %s a core of /vms/%s; a core may belong to one "
 		       "VM",
-		       name, core, how, p->manifest->vm[owner].name);
+		       name, core, how, p->plan->vm[owner].name);
 }
 
 static enum bh_error give_core(struct planner *p, uint32_t vm, uint32_t core)
@@ -307,7 +345,7 @@ static enum bh_error give_core(struct planner *p, uint32_t vm, uint32_t core)
 		return bh_fail(p->report, BH_NO_SUCH_CORE,
 			       "/vms/%s: cores: core %u does not exist; this machine has cores 0 "
 			       "to %u",
-			       p->manifest->vm[vm].name, core, p->machine->ncpus - 1);
+			       out->name, core, p->machine->ncpus - 1);
 	if (p->owner[core] != NOBODY)
 		return core_refused(p, vm, core, p->owner[core], "already");
 	sibling = foreign_sibling(p, core, vm);
@@ -318,12 +356,12 @@ static enum bh_error give_core(struct planner *p, uint32_t vm, uint32_t core)
 	return BH_OK;
 }
 
-static enum bh_error plan_named_cores(struct planner *p, uint32_t vm)
+static enum bh_error plan_named_cores(struct planner *p, uint32_t vm,
+				      const struct manifest_vm *want)
 {
-	const struct manifest_vm *want = &p->manifest->vm[vm];
 	enum bh_error error = BH_OK;
 
-	for (uint32_t i = 0; i < want->ncores && error == BH_OK; i++)
+	for (uint32_t i = 0; !want->any_core && i < want->ncores && error == BH_OK; i++)
 		error = give_core(p, vm, want->core[i]);
 	return error;
 }
@@ -372,9 +410,9 @@ static uint32_t pick_core(const struct planner *p, uint32_t vm, uint64_t node)
 	return lowest;
 }
 
-static enum bh_error plan_any_cores(struct planner *p, uint32_t vm)
+static enum bh_error plan_any_cores(struct planner *p, uint32_t vm, const struct manifest_vm *want)
 {
-	uint32_t count = p->manifest->vm[vm].ncores;
+	uint32_t count = want->any_core ? want->ncores : 0;
 	uint32_t free = count_free(p, vm, ANY_NODE);
 	uint64_t node = node_with_cores(p, vm, count);
 	enum bh_error error = BH_OK;
@@ -382,25 +420,9 @@ static enum bh_error plan_any_cores(struct planner *p, uint32_t vm)
 	if (free < count)
 		return bh_fail(p->report, BH_NO_CORE,
 			       "/vms/%s: core-count: %u cores; this machine has %u left for it",
-			       p->manifest->vm[vm].name, count, free);
+			       want->name, count, free);
 	for (uint32_t i = 0; i < count && error == BH_OK; i++)
 		error = give_core(p, vm, pick_core(p, vm, node));
-	return error;
-}
-
-/* Cores named in the manifest first: who only counts gets what is left. */
-static enum bh_error plan_cores(struct planner *p)
-{
-	enum bh_error error = BH_OK;
-
-	for (uint32_t i = 0; i < p->plan->nvms && error == BH_OK; i++) {
-		if (!p->manifest->vm[i].any_core)
-			error = plan_named_cores(p, i);
-	}
-	for (uint32_t i = 0; i < p->plan->nvms && error == BH_OK; i++) {
-		if (p->manifest->vm[i].any_core)
-			error = plan_any_cores(p, i);
-	}
 	return error;
 }
 
@@ -433,6 +455,7 @@ static struct extent next_taken(const struct plan *plan, uint64_t at)
 
 		for (uint32_t k = 0; k < vm->nregions; k++)
 			lower(&lowest, vm->region[k].pa.v, vm->region[k].size, at);
+		lower(&lowest, vm->hypervisor.base.v, vm->hypervisor.size, at);
 	}
 	return lowest;
 }
@@ -570,7 +593,7 @@ static bool place_pieces(struct planner *p, struct plan_vm *vm, uint64_t node, u
 	return size == 0;
 }
 
-static enum bh_error no_memory(const struct planner *p, uint32_t vm)
+static enum bh_error no_memory(const struct planner *p, const struct manifest_vm *want)
 {
 	uint64_t total = 0;
 	uint64_t from = 0;
@@ -582,21 +605,47 @@ static enum bh_error no_memory(const struct planner *p, uint32_t vm)
 	return bh_fail(p->report, BH_NO_MEMORY,
 		       "/vms/%s: memory: %llu MiB; %llu MiB are left, %llu MiB in the largest "
 		       "extent, and a VM may have %u extents",
-		       p->manifest->vm[vm].name, mib(p->manifest->vm[vm].memory), mib(total),
-		       mib(gap.end - gap.base), CONFIG_MAX_REGIONS_PER_VM);
+		       want->name, mib(want->memory), mib(total), mib(gap.end - gap.base),
+		       CONFIG_MAX_REGIONS_PER_VM);
 }
 
-static enum bh_error plan_memory(struct planner *p)
+static uint64_t node_of(const struct planner *p, const struct plan_vm *vm)
 {
-	for (uint32_t i = 0; i < p->plan->nvms; i++) {
-		struct plan_vm *vm = &p->plan->vm[i];
-		uint64_t size = p->manifest->vm[i].memory;
-		uint64_t node = p->machine->cpu[vm->core[0]].node;
+	return p->machine->cpu[vm->core[0]].node;
+}
 
-		if (!place_whole(p, vm, node, size) && !place_pieces(p, vm, node, size) &&
-		    !place_whole(p, vm, ANY_NODE, size) && !place_pieces(p, vm, ANY_NODE, size))
-			return no_memory(p, i);
+static enum bh_error plan_memory(struct planner *p, uint32_t slot, const struct manifest_vm *want)
+{
+	struct plan_vm *vm = &p->plan->vm[slot];
+	uint64_t size = want->memory;
+	uint64_t node = node_of(p, vm);
+
+	if (!place_whole(p, vm, node, size) && !place_pieces(p, vm, node, size) &&
+	    !place_whole(p, vm, ANY_NODE, size) && !place_pieces(p, vm, ANY_NODE, size))
+		return no_memory(p, want);
+	return BH_OK;
+}
+
+/*
+ * For a VM that plan.core has no room for: whole blocks, after its RAM, which
+ * needs the large gaps more.
+ */
+static enum bh_error place_apart(struct planner *p, uint32_t slot, const struct manifest_vm *want)
+{
+	struct plan_vm *vm = &p->plan->vm[slot];
+	uint64_t size = align_up(plan_vm_bytes(p->machine, want), BLOCK_SIZE);
+	uint64_t at = 0;
+	struct gap gap;
+
+	if (!best_fit(p, node_of(p, vm), size, BLOCK_SIZE, &at) &&
+	    !best_fit(p, ANY_NODE, size, BLOCK_SIZE, &at)) {
+		largest_gap(p, ANY_NODE, &gap);
+		return bh_fail(p->report, BH_NO_MEMORY,
+			       "/vms/%s: memory: %llu MiB; beside it the hypervisor needs %llu MiB "
+			       "in one extent, and %llu MiB are left in the largest",
+			       want->name, mib(want->memory), mib(size), mib(gap.end - gap.base));
 	}
+	vm->hypervisor = (struct extent){pa(at), size};
 	return BH_OK;
 }
 
@@ -618,11 +667,9 @@ static bool is_known(const struct image_info *image)
 	return image->size != 0 || image->extent.base.v != 0;
 }
 
-static enum bh_error get_image(const struct planner *p, uint32_t vm, const char *property,
+static enum bh_error get_image(const struct planner *p, const char *name, const char *property,
 			       const char *file, const struct image_info **image)
 {
-	const char *name = p->manifest->vm[vm].name;
-
 	*image = plan_find_image(p->images, p->nimages, file);
 	if (!*image)
 		return bh_fail(p->report, BH_NO_IMAGE,
@@ -642,11 +689,9 @@ static enum bh_error get_image(const struct planner *p, uint32_t vm, const char 
 	return BH_OK;
 }
 
-static enum bh_error check_arm64_kernel(const struct planner *p, uint32_t vm,
+static enum bh_error check_arm64_kernel(const struct planner *p, const struct manifest_vm *want,
 					const struct image_info *kernel)
 {
-	const struct manifest_vm *want = &p->manifest->vm[vm];
-
 	if (want->boot_protocol != BOOT_PROTOCOL_ANY)
 		return bh_fail(p->report, BH_BAD_VALUE,
 			       "/vms/%s: boot-protocol: this is for x86 machines; it may not stand "
@@ -664,11 +709,9 @@ static enum bh_error check_arm64_kernel(const struct planner *p, uint32_t vm,
 		       want->name, kernel->name);
 }
 
-static enum bh_error check_x86_kernel(const struct planner *p, uint32_t vm,
+static enum bh_error check_x86_kernel(const struct planner *p, const struct manifest_vm *want,
 				      const struct image_info *kernel)
 {
-	const struct manifest_vm *want = &p->manifest->vm[vm];
-
 	if (!is_known(kernel))
 		return BH_OK;
 	if (kernel->kind == KERNEL_ARM64_IMAGE)
@@ -695,19 +738,18 @@ static enum bh_error check_x86_kernel(const struct planner *p, uint32_t vm,
 	return BH_OK;
 }
 
-static enum bh_error check_kernel(const struct planner *p, uint32_t vm,
+static enum bh_error check_kernel(const struct planner *p, const struct manifest_vm *want,
 				  const struct image_info *kernel)
 {
-	enum bh_error error = p->machine->arch == MACHINE_X86 ? check_x86_kernel(p, vm, kernel)
-							      : check_arm64_kernel(p, vm, kernel);
+	enum bh_error error = p->machine->arch == MACHINE_X86 ? check_x86_kernel(p, want, kernel)
+							      : check_arm64_kernel(p, want, kernel);
 
 	if (error != BH_OK || is_aligned(kernel->load_offset, PAGE_SIZE))
 		return error;
 	return bh_fail(p->report, BH_BAD_IMAGE,
 		       "/vms/%s: kernel: '%s' wants to stand at offset 0x%llx; a multiple of 4 KiB "
 		       "is allowed",
-		       p->manifest->vm[vm].name, kernel->name,
-		       (unsigned long long)kernel->load_offset);
+		       want->name, kernel->name, (unsigned long long)kernel->load_offset);
 }
 
 /* Moves *@at behind @size bytes there and up to the next block; false when this leaves 64 bits. */
@@ -726,10 +768,9 @@ static struct extent kernel_bytes(const struct image_info *kernel)
 				      : (struct extent){kernel->extent.base, kernel->size};
 }
 
-static void plan_entry(struct planner *p, uint32_t vm, const struct image_info *kernel, uint64_t at)
+static void plan_entry(const struct planner *p, enum manifest_boot_protocol want,
+		       struct plan_vm *out, const struct image_info *kernel, uint64_t at)
 {
-	enum manifest_boot_protocol want = p->manifest->vm[vm].boot_protocol;
-	struct plan_vm *out = &p->plan->vm[vm];
 	bool pvh = want == BOOT_PROTOCOL_PVH ||
 		   (want == BOOT_PROTOCOL_ANY && kernel->kind == KERNEL_ELF &&
 		    kernel->pvh_offset != UINT64_MAX);
@@ -741,11 +782,11 @@ static void plan_entry(struct planner *p, uint32_t vm, const struct image_info *
 		out->entry_mode = pvh ? ENTRY_X86_PVH : ENTRY_X86_LINUX64;
 }
 
-static enum bh_error too_large(const struct planner *p, uint32_t vm,
+static enum bh_error too_large(const struct planner *p, const struct manifest_vm *want,
 			       const struct image_info *kernel, uint64_t run, uint64_t initrd)
 {
-	const char *name = p->manifest->vm[vm].name;
-	unsigned long long memory = mib(p->manifest->vm[vm].memory);
+	const char *name = want->name;
+	unsigned long long memory = mib(want->memory);
 
 	if (p->machine->arch == MACHINE_X86)
 		return bh_fail(p->report, BH_TOO_BIG,
@@ -760,11 +801,11 @@ static enum bh_error too_large(const struct planner *p, uint32_t vm,
 }
 
 /* Kernel, boot image (where it has no fixed place) and initrd, each in blocks of its own. */
-static enum bh_error place_images(struct planner *p, uint32_t vm, const struct image_info *kernel,
-				  const struct image_info *initrd)
+static enum bh_error place_images(struct planner *p, uint32_t slot, const struct manifest_vm *want,
+				  const struct image_info *kernel, const struct image_info *initrd)
 {
 	const struct guest_layout *layout = layout_of(p);
-	struct plan_vm *out = &p->plan->vm[vm];
+	struct plan_vm *out = &p->plan->vm[slot];
 	struct extent bytes = kernel_bytes(kernel);
 	uint64_t run = kernel->run_size > bytes.size ? kernel->run_size : bytes.size;
 	uint64_t initrd_size = initrd ? initrd->size : 0;
@@ -785,8 +826,8 @@ static enum bh_error place_images(struct planner *p, uint32_t vm, const struct i
 	}
 	fits = fits && (initrd_size == 0 || add_ok(at, initrd_size, &end));
 	if (!fits || end > ram_end || end > layout->hole_base)
-		return too_large(p, vm, kernel, run, initrd_size);
-	plan_entry(p, vm, kernel, first);
+		return too_large(p, want, kernel, run, initrd_size);
+	plan_entry(p, want->boot_protocol, out, kernel, first);
 	out->image[IMAGE_KERNEL] = (struct plan_image){bytes.base, bytes.size, gpa(first)};
 	out->image[IMAGE_BOOT].to = gpa(boot);
 	if (initrd)
@@ -795,77 +836,86 @@ static enum bh_error place_images(struct planner *p, uint32_t vm, const struct i
 	return BH_OK;
 }
 
-static enum bh_error plan_images(struct planner *p)
+static enum bh_error plan_images(struct planner *p, uint32_t slot, const struct manifest_vm *want)
 {
-	for (uint32_t i = 0; i < p->plan->nvms; i++) {
-		const struct manifest_vm *want = &p->manifest->vm[i];
-		const struct image_info *kernel = NULL;
-		const struct image_info *initrd = NULL;
-		enum bh_error error = get_image(p, i, "kernel", want->kernel, &kernel);
+	const struct image_info *kernel = NULL;
+	const struct image_info *initrd = NULL;
+	enum bh_error error = get_image(p, want->name, "kernel", want->kernel, &kernel);
 
-		if (error == BH_OK)
-			error = check_kernel(p, i, kernel);
-		if (error == BH_OK && want->initrd[0] != '\0')
-			error = get_image(p, i, "initrd", want->initrd, &initrd);
-		if (error == BH_OK)
-			error = place_images(p, i, kernel, initrd);
-		if (error != BH_OK)
-			return error;
-	}
-	return BH_OK;
+	if (error == BH_OK)
+		error = check_kernel(p, want, kernel);
+	if (error == BH_OK && want->initrd[0] != '\0')
+		error = get_image(p, want->name, "initrd", want->initrd, &initrd);
+	if (error == BH_OK)
+		error = place_images(p, slot, want, kernel, initrd);
+	return error;
 }
 
 /* --- interrupts --- */
 
-static bool is_spi_free(const struct machine *m, uint32_t intid)
+static bool is_spi_free(const struct planner *p, uint32_t intid)
 {
+	const struct machine *m = p->machine;
 	uint32_t bit = intid - SPI_FIRST;
 
+	for (uint32_t i = 0; i < p->plan->nvms; i++) {
+		if (p->plan->vm[i].console_irq == intid)
+			return false;
+	}
 	return intid != m->uart_irq && !(m->arm64.spi_used[bit / 8] & 1U << (bit % 8));
 }
 
-static enum bh_error plan_consoles(struct planner *p)
+static enum bh_error plan_console(struct planner *p, uint32_t slot, const struct manifest_vm *want)
 {
 	const struct machine *m = p->machine;
-	uint32_t first = p->manifest->host.console_interrupt;
+	uint32_t first = p->plan->console_interrupt;
 	uint32_t count = m->arm64.spi_count;
-	uint32_t end;
 	uint32_t next;
 
-	if (m->arch == MACHINE_X86) /* a guest's console sends an MSI of the guest's choice */
+	/* On x86 a guest's console sends an MSI of the guest's choice. */
+	if (m->arch == MACHINE_X86 || !want->console)
 		return BH_OK;
 	if (count == 0 || count > MACHINE_SPI_COUNT)
 		count = MACHINE_SPI_COUNT;
 	if (first < SPI_FIRST)
 		first = SPI_FIRST;
-	end = SPI_FIRST + count;
 	next = first;
-	for (uint32_t i = 0; i < p->plan->nvms; i++) {
-		if (!p->plan->vm[i].console)
-			continue;
-		while (next < end && !is_spi_free(m, next))
-			next++;
-		if (next >= end)
-			return bh_fail(
-				p->report, BH_NO_INTERRUPT,
-				"/vms/%s: console: no interrupt from %u to %u is free for it",
-				p->plan->vm[i].name, first, end - 1);
-		p->plan->vm[i].console_irq = next++;
-	}
+	while (next < SPI_FIRST + count && !is_spi_free(p, next))
+		next++;
+	if (next >= SPI_FIRST + count)
+		return bh_fail(p->report, BH_NO_INTERRUPT,
+			       "/vms/%s: console: no interrupt from %u to %u is free for it",
+			       want->name, first, SPI_FIRST + count - 1);
+	p->plan->vm[slot].console_irq = next;
 	return BH_OK;
 }
 
 /* --- the whole --- */
 
+/* Fills the slots from @first on with what @want, @count of them, is to have. */
+static enum bh_error plan_vms(struct planner *p, uint32_t first, const struct manifest_vm *want,
+			      uint32_t count)
+{
+	/* One after the other for all: who only counts cores gets what named ones leave. */
+	static enum bh_error (*const steps[])(struct planner * p, uint32_t slot,
+					      const struct manifest_vm *want) = {
+		plan_options, plan_named_cores, plan_any_cores,
+		plan_memory,  plan_images,	plan_console,
+	};
+	enum bh_error error = BH_OK;
+
+	for (size_t s = 0; s < ARRAY_SIZE(steps); s++) {
+		for (uint32_t i = 0; i < count && error == BH_OK; i++)
+			error = steps[s](p, first + i, &want[i]);
+	}
+	return error;
+}
+
 enum bh_error plan_make(const struct manifest *manifest, const struct machine *machine,
 			const struct image_info *images, uint32_t nimages, struct extent core,
 			struct plan *plan, struct bh_report *report)
 {
-	static enum bh_error (*const steps[])(struct planner * p) = {
-		plan_host, plan_options, plan_cores, plan_memory, plan_images, plan_consoles,
-	};
 	struct planner p = {
-		.manifest = manifest,
 		.machine = machine,
 		.images = images,
 		.nimages = nimages,
@@ -876,13 +926,75 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 
 	memset(plan, 0, sizeof(*plan));
 	plan->core = core;
-	for (uint32_t i = 0; i < CONFIG_MAX_CPUS; i++)
-		p.owner[i] = NOBODY;
 	error = check_input(&p);
-	for (size_t i = 0; i < ARRAY_SIZE(steps) && error == BH_OK; i++)
-		error = steps[i](&p);
 	if (error == BH_OK)
-		plan_hypervisor(&p);
+		error = check_core(&p, manifest);
+	if (error == BH_OK)
+		error = plan_host(&p, &manifest->host);
+	if (error != BH_OK)
+		return error;
+	know_owners(&p);
+	error = plan_vms(&p, 0, manifest->vm, manifest->nvms);
+	if (error == BH_OK)
+		place_in_core(&p, manifest);
+	return error;
+}
+
+/* The first slot nobody is in; CONFIG_MAX_VMS when there is none. */
+static uint32_t vacant_slot(const struct plan *plan)
+{
+	uint32_t slot = 0;
+
+	while (slot < plan->nvms && !plan_vm_vacant(&plan->vm[slot]))
+		slot++;
+	return slot;
+}
+
+/* The plan that is in use must be a good one: steps follow its numbers. */
+static enum bh_error check_before(const struct planner *p, const struct manifest_vm *want)
+{
+	enum bh_error error = plan_check(p->plan, p->machine, p->report);
+
+	if (error == BH_OK)
+		error = check_input(p);
+	if (error == BH_OK && vacant_slot(p->plan) == CONFIG_MAX_VMS)
+		error = bh_fail(p->report, BH_TOO_MANY,
+				"/vms/%s: this is VM number %u; this build allows %u VMs",
+				want->name, CONFIG_MAX_VMS + 1, CONFIG_MAX_VMS);
+	return error;
+}
+
+enum bh_error plan_add(struct plan *plan, const struct machine *machine,
+		       const struct manifest_vm *want, const struct image_info *images,
+		       uint32_t nimages, uint32_t *slot, struct bh_report *report)
+{
+	struct planner p = {
+		.machine = machine,
+		.images = images,
+		.nimages = nimages,
+		.plan = plan,
+		.report = report,
+	};
+	enum bh_error error = check_before(&p, want);
+	struct plan_vm before;
+	uint32_t nvms = plan->nvms;
+	uint32_t at;
+
+	if (error != BH_OK)
+		return error;
+	at = vacant_slot(plan);
+	before = plan->vm[at];
+	memset(&plan->vm[at], 0, sizeof(before));
+	know_owners(&p);
+	error = plan_vms(&p, at, want, 1);
+	if (error == BH_OK)
+		error = place_apart(&p, at, want);
+	if (error == BH_OK) {
+		*slot = at;
+	} else {
+		plan->vm[at] = before;
+		plan->nvms = nvms;
+	}
 	return error;
 }
 
@@ -890,7 +1002,7 @@ void plan_set_boot(struct plan *plan, uint32_t vm, struct extent boot, uint64_t 
 		   uint32_t rng_seed_offset, uint32_t kaslr_seed_offset)
 {
 	struct plan_image *image = &plan->vm[vm].image[IMAGE_BOOT];
-	bool stored = false;
+	bool stored = boot.base.v == 0; /* streamed: it has no place in the store */
 
 	image->from = boot.base;
 	image->size = size;

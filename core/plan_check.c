@@ -109,6 +109,11 @@ static bool get_claim(const struct plan *plan, uint32_t index, struct claim *cla
 			return true;
 		}
 		index -= vm->nregions;
+		if (!plan_vm_apart(plan, vm))
+			continue;
+		*claim = (struct claim){vm->hypervisor, "the hypervisor for VM ", vm->name};
+		if (index-- == 0)
+			return true;
 	}
 	return false;
 }
@@ -151,12 +156,24 @@ static enum bh_error check_memory(const struct check *c)
 
 /* --- one VM --- */
 
+/* It goes into logs and to terminals, so that not every byte will do. */
+static bool is_name(const char *name)
+{
+	uint32_t i = 0;
+
+	while (i <= MANIFEST_NAME_MAX && ((name[i] >= 'a' && name[i] <= 'z') ||
+					  (name[i] >= '0' && name[i] <= '9') || name[i] == '-'))
+		i++;
+	return i != 0 && i <= MANIFEST_NAME_MAX && name[i] == '\0';
+}
+
 static enum bh_error check_identity(const struct check *c, uint32_t index)
 {
 	const struct plan_vm *vm = &c->plan->vm[index];
 
-	if (vm->name[0] == '\0' || !memchr(vm->name, '\0', sizeof(vm->name)))
-		return REFUSE(c, "plan: VM %u has no name", index);
+	if (!is_name(vm->name))
+		return REFUSE(c, "plan: slot %u: its name is not 1 to %u of a-z 0-9 -", index,
+			      MANIFEST_NAME_MAX);
 	if (vm->vmid == 0 || vm->vmid > VMID_MAX)
 		return REFUSE(c, "plan: VM %s: id %u; 1 to %u are allowed", vm->name, vm->vmid,
 			      VMID_MAX);
@@ -245,11 +262,8 @@ static bool in_low_ram(const struct check *c, const struct plan_vm *vm, uint64_t
 	return range_inside(at, size, layout->base, low);
 }
 
-/* On the host images have no place yet; on the machine each stands in the store. */
 static bool is_stored(const struct plan *plan, const struct plan_image *image)
 {
-	if (plan->nimages == 0)
-		return image->from.v == 0;
 	for (uint32_t i = 0; i < plan->nimages; i++) {
 		if (extent_inside((struct extent){image->from, image->size}, plan->images[i]))
 			return true;
@@ -267,7 +281,8 @@ static enum bh_error check_image(const struct check *c, const struct plan_vm *vm
 	    (slot != IMAGE_BOOT && image->to.v < layouts[c->machine->arch].images))
 		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name,
 			      slot, hex(image->to.v));
-	if (!is_stored(c->plan, image))
+	/* All of a VM's images or none: one without a place is not in the store either. */
+	if (plan_vm_kept(vm) && !is_stored(c->plan, image))
 		return REFUSE(c, "plan: VM %s: image %u comes from 0x%llx, which holds no image",
 			      vm->name, slot, hex(image->from.v));
 	for (uint32_t i = 0; i < slot; i++) {
@@ -351,12 +366,15 @@ static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
 {
 	const struct plan_vm *vm = &c->plan->vm[index];
 	struct extent e = vm->hypervisor;
+	bool apart = plan_vm_apart(c->plan, vm);
 
-	if (!is_aligned(e.base.v, PAGE_SIZE) || e.size < hypervisor_bytes(c, vm) ||
-	    !extent_inside(e, c->plan->core))
+	/* Only VMs of the boot manifest have room in plan.core; on the host their images have no place yet. */
+	if (!is_aligned(e.base.v | e.size, apart ? BLOCK_SIZE : PAGE_SIZE) ||
+	    e.size < hypervisor_bytes(c, vm) ||
+	    (!apart && c->plan->nimages != 0 && !plan_vm_kept(vm)))
 		return REFUSE(c,
 			      "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
-			      "not aligned or not the hypervisor's",
+			      "not aligned or not for it",
 			      vm->name, hex(e.base.v));
 	for (uint32_t i = 0; i < index; i++) {
 		if (extent_overlap(e, c->plan->vm[i].hypervisor))
@@ -379,7 +397,8 @@ static enum bh_error check_console(const struct check *c, uint32_t index)
 	if (c->machine->arch == MACHINE_X86)
 		return REFUSE(c, "plan: VM %s: its console has interrupt %u; none is needed",
 			      vm->name, vm->console_irq);
-	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count || bit >= MACHINE_SPI_COUNT)
+	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count ||
+	    bit >= MACHINE_SPI_COUNT || vm->console_irq < c->plan->console_interrupt)
 		return REFUSE(c, "plan: VM %s: interrupt %u cannot be its console's", vm->name,
 			      vm->console_irq);
 	if (vm->console_irq == c->machine->uart_irq || gic->spi_used[bit / 8] & 1U << (bit % 8))
@@ -396,8 +415,15 @@ static enum bh_error check_console(const struct check *c, uint32_t index)
 static enum bh_error check_vm(const struct check *c, uint32_t index)
 {
 	const struct plan_vm *vm = &c->plan->vm[index];
-	enum bh_error error = check_identity(c, index);
+	const uint8_t *bytes = (const uint8_t *)vm;
+	enum bh_error error = BH_OK;
 
+	if (plan_vm_vacant(vm)) /* the first byte is 0, and each one like the one before it */
+		return memcmp(bytes, bytes + 1, sizeof(*vm) - 1) == 0
+			       ? BH_OK
+			       : REFUSE(c, "plan: slot %u: it has no name, but is not empty",
+					index);
+	error = check_identity(c, index);
 	if (error == BH_OK)
 		error = check_options(c, vm);
 	if (error == BH_OK)

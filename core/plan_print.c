@@ -123,7 +123,7 @@ static void print_images(struct printer *p, const struct plan_vm *vm)
 	}
 }
 
-static void print_vm(struct printer *p, const struct plan_vm *vm)
+static void print_vm(struct printer *p, const struct plan *plan, const struct plan_vm *vm)
 {
 	add(p, "VM %u %.31s: %u %s (", vm->vmid, vm->name, vm->ncores,
 	    vm->ncores == 1 ? "core" : "cores");
@@ -141,6 +141,14 @@ static void print_vm(struct printer *p, const struct plan_vm *vm)
 		add(p, "), in the guest at 0x%010llx", (unsigned long long)region->gpa.v);
 		end_line(p);
 	}
+	if (plan_vm_apart(plan, vm)) {
+		add(p, "  hypervisor: ");
+		add_range(p, vm->hypervisor.base.v, vm->hypervisor.size);
+		add(p, " (");
+		add_size(p, vm->hypervisor.size);
+		add(p, ")");
+		end_line(p);
+	}
 	print_images(p, vm);
 	print_options(p, vm);
 }
@@ -151,6 +159,8 @@ void plan_print(const struct plan *plan, const struct machine *machine, plan_lin
 	struct printer p = {.line = line, .context = context};
 
 	print_machine(&p, plan, machine);
-	for (uint32_t i = 0; i < plan->nvms; i++)
-		print_vm(&p, &plan->vm[i]);
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		if (!plan_vm_vacant(&plan->vm[i]))
+			print_vm(&p, plan, &plan->vm[i]);
+	}
 }

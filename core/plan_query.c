@@ -17,6 +17,15 @@ pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left)
 	return pa(0);
 }
 
+bool plan_vm_kept(const struct plan_vm *vm)
+{
+	bool kept = false;
+
+	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++)
+		kept = kept || (vm->image[i].size != 0 && vm->image[i].from.v != 0);
+	return kept;
+}
+
 uint64_t plan_vm_memory(const struct plan_vm *vm)
 {
 	uint64_t bytes = 0;

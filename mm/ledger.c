@@ -39,12 +39,13 @@ const struct ledger_entry *ledger_find(const struct ledger *ledger, pa_t at)
 	return i < ledger->count ? &ledger->entry[i] : NULL;
 }
 
-/* Splits entry @i so that a new one begins at @at, which lies inside it. */
-static void split(struct ledger *ledger, uint32_t i, uint64_t at)
+/* Splits the entry that holds @at, if one does, so that one begins there. */
+static void split(struct ledger *ledger, uint64_t at)
 {
+	uint32_t i = find(ledger, pa(at));
 	struct ledger_entry *e = &ledger->entry[i];
 
-	if (at == e->extent.base.v)
+	if (i == ledger->count || at == e->extent.base.v)
 		return;
 	memmove(e + 1, e, (ledger->count - i) * sizeof(*e));
 	ledger->count++;
@@ -52,23 +53,73 @@ static void split(struct ledger *ledger, uint32_t i, uint64_t at)
 	e[0].extent.size = at - e->extent.base.v;
 }
 
+/* Makes one of entry @i and the next when both are free and adjoin; false when not. Of two states (@mixed) it is the dirty one. */
+static bool merge(struct ledger *ledger, uint32_t i, bool mixed)
+{
+	struct ledger_entry *e = &ledger->entry[i];
+
+	if (i + 1 >= ledger->count || e[0].kind != OWNER_FREE || e[1].kind != OWNER_FREE ||
+	    extent_end(e[0].extent) != e[1].extent.base.v || (e[0].state != e[1].state && !mixed))
+		return false;
+	if (e[0].state != e[1].state)
+		e[0].state = MEMORY_DIRTY;
+	e[0].extent.size += e[1].extent.size;
+	ledger->count--;
+	memmove(e + 1, e + 2, (ledger->count - i - 1) * sizeof(*e));
+	return true;
+}
+
+static bool all_free(const struct ledger *ledger, struct extent extent)
+{
+	uint64_t at = extent.base.v;
+	uint64_t end = 0;
+
+	if (extent.size == 0 || !add_ok(at, extent.size, &end))
+		return false;
+	while (at < end) {
+		const struct ledger_entry *e = ledger_find(ledger, pa(at));
+
+		if (e == NULL || e->kind != OWNER_FREE)
+			return false;
+		at = extent_end(e->extent);
+	}
+	return true;
+}
+
 enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
 			  uint32_t vm)
 {
-	uint32_t i = find(ledger, extent.base);
+	uint32_t i = 0;
 
-	if (i == ledger->count || ledger->entry[i].kind != OWNER_FREE || extent.size == 0 ||
-	    !extent_inside(extent, ledger->entry[i].extent))
+	if (!all_free(ledger, extent))
 		return BH_OVERLAP;
+	while (ledger->count + 2 > LEDGER_MAX && i < ledger->count)
+		i += !merge(ledger, i, true);
 	if (ledger->count + 2 > LEDGER_MAX)
 		return BH_TOO_MANY;
 
-	if (extent_end(extent) != extent_end(ledger->entry[i].extent))
-		split(ledger, i, extent_end(extent));
-	if (extent.base.v != ledger->entry[i].extent.base.v)
-		split(ledger, i++, extent.base.v);
+	split(ledger, extent_end(extent));
+	split(ledger, extent.base.v);
+	i = find(ledger, extent.base);
+	while (ledger->entry[i].extent.size < extent.size && merge(ledger, i, true))
+		;
 	ledger->entry[i].kind = (uint16_t)kind;
 	ledger->entry[i].vm = (uint16_t)vm;
+	return BH_OK;
+}
+
+enum bh_error ledger_give(struct ledger *ledger, struct extent extent, enum memory_state state)
+{
+	uint32_t i = find(ledger, extent.base);
+	struct ledger_entry *e = &ledger->entry[i];
+
+	if (i == ledger->count || e->kind == OWNER_FREE || e->extent.base.v != extent.base.v ||
+	    e->extent.size != extent.size)
+		return BH_BAD_VALUE;
+	*e = (struct ledger_entry){.extent = extent, .kind = OWNER_FREE, .state = (uint32_t)state};
+	merge(ledger, i, false);
+	if (i > 0)
+		merge(ledger, i - 1, false);
 	return BH_OK;
 }
 
@@ -103,6 +154,8 @@ static bool owners_match(const struct ledger *ledger, const struct plan *plan)
 			if (!owned(ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
 				   OWNER_VM, v))
 				return false;
+		if (plan_vm_apart(plan, vm) && !owned(ledger, vm->hypervisor, OWNER_HYPERVISOR, v))
+			return false;
 	}
 	return true;
 }
@@ -122,7 +175,7 @@ enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan)
 		total += e->extent.size;
 	}
 	for (uint32_t v = 0; v < plan->nvms; v++)
-		planned += plan->vm[v].nregions;
+		planned += plan->vm[v].nregions + plan_vm_apart(plan, &plan->vm[v]);
 	return total == ledger->total && taken == planned && owners_match(ledger, plan)
 		       ? BH_OK
 		       : BH_BAD_PLAN;

@@ -119,14 +119,19 @@ enum memory_state {
 struct ledger_entry {
 	struct extent extent;
 	uint16_t kind; /* enum owner_kind */
-	uint16_t vm; /* index, for OWNER_VM */
+	uint16_t vm; /* index, for OWNER_VM; also for OWNER_HYPERVISOR outside plan.core */
 	uint32_t state; /* enum memory_state */
 };
 
-/* The machine's RAM split at both ends of everything that is owned. */
+/*
+ * The machine's RAM split at both ends of everything a good plan can own at
+ * once: the core, the image store, each slot's RAM and its extent for the
+ * hypervisor. Free memory is also split where its state changes, which the past
+ * decides; when that would fill the table, ledger_take() forgets it.
+ */
 #define LEDGER_MAX                                                                                 \
 	(MACHINE_MAX_MEMORY +                                                                      \
-	 2 * (1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM)))
+	 2 * (1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM + 1)))
 
 struct ledger {
 	uint32_t count;
@@ -138,11 +143,24 @@ struct ledger {
 /* Everything in @machine's memory is free and dirty. */
 void ledger_init(struct ledger *ledger, const struct machine *machine);
 
-/* Gives the free @extent to an owner. BH_OVERLAP unless all of it is free, BH_TOO_MANY when the ledger is full. */
+/*
+ * Gives the free @extent to an owner. It is dirty then, unless all of it was
+ * clean. BH_OVERLAP unless all of it is free, BH_TOO_MANY when the ledger is
+ * full: no plan that plan_check() lets pass gets there. Then nobody owns more
+ * or less than before; clean free memory may count as dirty.
+ */
 enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
 			  uint32_t vm);
 
-/* Sets the state of all that VM @vm owns. */
+/*
+ * Gives back what one ledger_take() gave: @extent is free, in this @state, and
+ * one with free neighbours of the same state. Needs no room, so it cannot fail
+ * for that. BH_BAD_VALUE, and nothing has changed, unless @extent is exactly
+ * what one owner has.
+ */
+enum bh_error ledger_give(struct ledger *ledger, struct extent extent, enum memory_state state);
+
+/* Sets the state of all RAM that VM @vm owns. */
 void ledger_mark(struct ledger *ledger, uint32_t vm, enum memory_state state);
 
 /* The entry that holds @at, or NULL. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan: who owns which core, memory and interrupt, for life. Made once
- * from manifest and machine, checked, frozen, mapped read-only. Fixed size, no
- * pointers. How it is made stands in bulkhead/planner.h. Pure.
+ * The plan: who owns which core, memory and interrupt, for a VM's life. Made
+ * from manifest and machine, checked, mapped read-only. VMs that the card
+ * creates come and go in vacant slots; each new one makes plan_check() pass
+ * first. Fixed size, no pointers. How it is made stands in bulkhead/planner.h. Pure.
  */
 #ifndef BULKHEAD_PLAN_H
 #define BULKHEAD_PLAN_H
@@ -39,9 +40,9 @@ struct plan_region {
 	uint64_t size;
 };
 
-/* Bytes the system manager copies into the VM's memory before start. */
+/* Bytes that stand in the VM's memory before start: copied there from the store, or streamed by the card. */
 struct plan_image {
-	pa_t from;
+	pa_t from; /* in the store; 0: streamed, or on the host not known yet */
 	uint64_t size;
 	gpa_t to;
 };
@@ -49,8 +50,9 @@ struct plan_image {
 /* IMAGE_BOOT is what the guest is told: a device tree, on x86 boot_params, ACPI and what stands with them. */
 enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 
+/* One slot of the plan. Vacant: no name, and every other byte zero too. */
 struct plan_vm {
-	char name[MANIFEST_NAME_MAX + 1];
+	char name[MANIFEST_NAME_MAX + 1]; /* 1 to MANIFEST_NAME_MAX of a-z 0-9 - */
 	uint32_t vmid; /* 1..; 0 belongs to nobody */
 	uint32_t ncores;
 	uint32_t core[CONFIG_MAX_CPUS]; /* vCPU i runs on machine core core[i] */
@@ -66,7 +68,11 @@ struct plan_vm {
 	uint32_t autostart;
 	uint32_t restart_limit;
 	uint32_t restart_window; /* seconds */
-	/* What the hypervisor keeps for this VM: tables, rings. At the end of plan.core, in VM order. */
+	/*
+	 * What the hypervisor keeps for this VM: tables, rings. Of a VM of the boot
+	 * manifest at the end of plan.core, in VM order; of one that was added
+	 * later whole blocks of their own, outside plan.core.
+	 */
 	struct extent hypervisor;
 };
 
@@ -74,11 +80,11 @@ struct plan {
 	uint32_t management_core;
 	uint32_t stop_method; /* enum manifest_stop_method */
 	uint32_t when_idle; /* enum manifest_when_idle */
-	uint32_t nvms;
+	uint32_t nvms; /* slots that may be in use, vacant ones among them */
 	struct plan_vm vm[CONFIG_MAX_VMS];
 	struct extent core; /* the resident image, its stacks and tables */
 	uint32_t nimages;
-	uint32_t reserved;
+	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
 			     PLAN_MAX_IMAGES]; /* the loader's copies, kept for restarts */
 };
@@ -141,9 +147,16 @@ struct plan {
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting
  * plan_make: every core, interrupt and id has one owner; RAM of different VMs,
- * the core and the image store are disjoint and lie in the machine's usable
- * memory; guest-physical regions are aligned and disjoint; every image fits in
- * its VM's RAM. Run by the loader, by bhmanifest and again by the resident core.
+ * the core, extents the hypervisor has for VMs outside of it and the image
+ * store are disjoint and lie in the machine's usable memory; guest-physical
+ * regions are aligned and disjoint; every image fits in its VM's RAM and comes
+ * from the store, or none of the VM's does. Vacant slots are all zero. Run by
+ * the loader, by bhmanifest and again by the resident core, there also for
+ * every VM the card wants: any bytes may stand in the slots below nvms.
+ *
+ * It cannot know which VM comes from whom. Who adds a VM that is not of the
+ * boot manifest refuses one that is kept (plan_vm_kept()) or whose hypervisor's
+ * extent is not apart (plan_vm_apart()).
  */
 enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 			 struct bh_report *report);
@@ -151,7 +164,22 @@ enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 /* The machine address behind @at in @vm's RAM, and in @left how many bytes follow it there; pa 0 when there is none. */
 pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left);
 
-/* Total RAM of @vm in bytes. */
+/* Total RAM of @vm in bytes; of a vacant slot 0. */
 uint64_t plan_vm_memory(const struct plan_vm *vm);
+
+/* True when @vm's images are in the store: the VM can start without the card. */
+bool plan_vm_kept(const struct plan_vm *vm);
+
+/* True when nobody is in the slot @vm. */
+static inline bool plan_vm_vacant(const struct plan_vm *vm)
+{
+	return vm->name[0] == '\0';
+}
+
+/* True when the hypervisor's extent for @vm is a claim of its own and not a part of plan.core. */
+static inline bool plan_vm_apart(const struct plan *plan, const struct plan_vm *vm)
+{
+	return vm->hypervisor.size != 0 && !extent_inside(vm->hypervisor, plan->core);
+}
 
 #endif

@@ -61,6 +61,19 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 			const struct image_info *images, uint32_t nimages, struct extent core,
 			struct plan *plan, struct bh_report *report);
 
+/*
+ * Adds @want to @plan, which other VMs are using: what they have stays as it
+ * is. It gets the first vacant slot (told in @slot), the lowest free vmid,
+ * cores, memory and interrupt by the rules of plan_make(), and for the
+ * hypervisor whole blocks of free memory, on its cores' node if there are any.
+ * @images as for plan_make(), extent.base 0: they are streamed, and the boot
+ * image too (plan_set_boot() with base 0). Returns BH_OK or the error described
+ * in @report in the words of plan_make(); then @plan is unchanged.
+ */
+enum bh_error plan_add(struct plan *plan, const struct machine *machine,
+		       const struct manifest_vm *want, const struct image_info *images,
+		       uint32_t nimages, uint32_t *slot, struct bh_report *report);
+
 /* The one of @images that is called @name; NULL when none is. */
 const struct image_info *plan_find_image(const struct image_info *images, uint32_t nimages,
 					 const char *name);
@@ -68,7 +81,7 @@ const struct image_info *plan_find_image(const struct image_info *images, uint32
 /* Room for the boot image of a VM with @ncores vCPUs and the longest bootargs, in whole pages. */
 uint64_t plan_boot_bytes(const struct machine *machine, uint32_t ncores);
 
-/* Records where the boot image made for VM @vm stands (@boot, @size bytes, whole pages). Its place in the guest was planned. */
+/* Records where the boot image made for VM @vm stands (@boot, @size bytes, whole pages; base 0: it is streamed). Its place in the guest was planned. */
 void plan_set_boot(struct plan *plan, uint32_t vm, struct extent boot, uint64_t size,
 		   uint32_t rng_seed_offset, uint32_t kaslr_seed_offset);
 
