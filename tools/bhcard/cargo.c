@@ -117,9 +117,8 @@ bool cargo_make_boot(struct cargo *cargo, struct plan *plan, uint32_t slot,
 	enum bh_error error = BH_TOO_BIG;
 
 	if (room <= sizeof(cargo->boot))
-		error = guest_boot_make(plan, slot, machine, &cargo->info[0], bootargs,
-					cargo->boot, room, &cargo->boot_size, &rng_seed,
-					&kaslr_seed, &report);
+		error = guest_boot_make(plan, slot, machine, &cargo->info[0], bootargs, cargo->boot,
+					room, &cargo->boot_size, &rng_seed, &kaslr_seed, &report);
 	if (error != BH_OK)
 		return fail_with_error(fail, error, report.text);
 	plan->vm[slot].image[IMAGE_BOOT].size = cargo->boot_size;

@@ -58,20 +58,20 @@ static void on_answer(void *context, const struct answer *answer)
 static bool send_piece(struct delivery *d, const uint8_t *data, uint32_t size, bool is_last)
 {
 	uint8_t sum[DIGEST_BYTES];
-	struct message m;
+	struct payload m;
 
 	if (!d->digest && !(d->digest = digest_new()))
 		return false;
 	digest_add(d->digest, data, size);
-	message_begin(&m);
-	message_string(&m, "vm", d->vm);
-	message_u32(&m, "image", d->image);
-	message_u64(&m, "offset", d->offset);
-	message_bytes(&m, "data", data, size);
+	payload_begin(&m);
+	payload_string(&m, "vm", d->vm);
+	payload_u32(&m, "image", d->image);
+	payload_u64(&m, "offset", d->offset);
+	payload_bytes(&m, "data", data, size);
 	if (is_last) {
 		digest_end(d->digest, sum);
 		d->digest = NULL;
-		message_bytes(&m, "digest", sum, sizeof(sum));
+		payload_bytes(&m, "digest", sum, sizeof(sum));
 	}
 	return link_request(d->link, MESSAGE_IMAGE, &m, on_answer, d);
 }

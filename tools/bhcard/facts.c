@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "message.h"
+#include "payload.h"
 
 static enum bh_error missing(struct bh_report *report, const char *name)
 {
@@ -49,8 +49,7 @@ static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_r
 			       (unsigned int)sizeof(f->machine), (unsigned int)sizeof(struct plan));
 	memcpy(&f->machine, machine, sizeof(f->machine));
 	if (f->machine.ncpus == 0 || f->machine.ncpus > CONFIG_MAX_CPUS ||
-	    f->machine.nmemory > MACHINE_MAX_MEMORY ||
-	    f->management_core >= f->machine.ncpus ||
+	    f->machine.nmemory > MACHINE_MAX_MEMORY || f->management_core >= f->machine.ncpus ||
 	    !memchr(f->machine.name, '\0', sizeof(f->machine.name)))
 		return bh_fail(report, BH_BAD_MACHINE, "hello: its machine contradicts itself");
 	return BH_OK;

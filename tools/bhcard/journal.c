@@ -19,8 +19,9 @@ void journal_add(struct journal *journal, json_t *event)
 	json_object_set_new(event, "time",
 			    json_real((double)now.tv_sec + (double)now.tv_usec / 1e6));
 	data = json_dumps(event, JSON_COMPACT | JSON_SORT_KEYS);
-	if (data && asprintf(&text, "id: %llu\nevent: %s\ndata: %s\n\n",
-			     (unsigned long long)(journal->last + 1), kind ? kind : "?", data) > 0) {
+	if (data &&
+	    asprintf(&text, "id: %llu\nevent: %s\ndata: %s\n\n",
+		     (unsigned long long)(journal->last + 1), kind ? kind : "?", data) > 0) {
 		free(*slot);
 		*slot = text;
 		journal->last++;

@@ -71,12 +71,12 @@ void link_close(struct link *link, const char *why)
 /* ---- Out ---- */
 
 static bool send_frame(struct link *link, enum message type, uint16_t flags, uint32_t number,
-		       struct message *m)
+		       struct payload *m)
 {
 	struct evbuffer *out;
 	struct frame frame;
 
-	if (link->is_closed || (m && !message_end(m)))
+	if (link->is_closed || (m && !payload_end(m)))
 		return false;
 	out = bufferevent_get_output(link->bev);
 	if (evbuffer_get_length(out) > LINK_MAX_OUTPUT)
@@ -100,7 +100,7 @@ uint32_t link_room(const struct link *link)
 	return link->is_closed ? 0 : LINK_MAX_PENDING - link->npending;
 }
 
-bool link_request(struct link *link, enum message type, struct message *m, link_answer_fn *done,
+bool link_request(struct link *link, enum message type, struct payload *m, link_answer_fn *done,
 		  void *context)
 {
 	struct pending *p = &link->pending[link->npending];
@@ -118,7 +118,7 @@ bool link_request(struct link *link, enum message type, struct message *m, link_
 	return true;
 }
 
-bool link_send(struct link *link, enum message type, struct message *m)
+bool link_send(struct link *link, enum message type, struct payload *m)
 {
 	return send_frame(link, type, 0, 0, m);
 }
@@ -163,7 +163,7 @@ static const char *take_answer(struct link *link, const struct frame *f, const v
 
 static const char *take_hello(struct link *link, const struct frame *f, const void *tree)
 {
-	struct message m;
+	struct payload m;
 
 	if (link->is_greeted)
 		return "a second hello";
@@ -172,8 +172,8 @@ static const char *take_hello(struct link *link, const struct frame *f, const vo
 	if (!link->callbacks->hello(link->context, tree))
 		return "its hello was refused";
 	link->is_greeted = true;
-	message_begin(&m);
-	message_u32(&m, "version", PROTOCOL_VERSION);
+	payload_begin(&m);
+	payload_u32(&m, "version", PROTOCOL_VERSION);
 	if (!send_frame(link, MESSAGE_HELLO, FRAME_ANSWER, f->request, &m))
 		return "cannot answer";
 	link->callbacks->greeted(link->context);

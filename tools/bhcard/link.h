@@ -7,7 +7,7 @@
 
 #include <bulkhead/error.h>
 
-#include "message.h"
+#include "payload.h"
 
 #define LINK_WINDOW 8 /* pieces of one VM's images on their way */
 #define LINK_MAX_PENDING (CONFIG_MAX_VMS * LINK_WINDOW + 64) /* requests on their way */
@@ -44,15 +44,15 @@ struct link *link_new(struct bufferevent *bev, const struct link_callbacks *call
 void link_close(struct link *link, const char *why);
 
 /*
- * Sends a request with what was written into @m (message_end() is done here);
+ * Sends a request with what was written into @m (payload_end() is done here);
  * @done is called exactly once, later. False: too many are on their way, or the
  * message is too large; @done is not called.
  */
-bool link_request(struct link *link, enum message type, struct message *m, link_answer_fn *done,
+bool link_request(struct link *link, enum message type, struct payload *m, link_answer_fn *done,
 		  void *context);
 
 /* Sends a message that is not answered. */
-bool link_send(struct link *link, enum message type, struct message *m);
+bool link_send(struct link *link, enum message type, struct payload *m);
 
 /* How many more requests may be sent now. */
 uint32_t link_room(const struct link *link);

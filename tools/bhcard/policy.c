@@ -3,11 +3,13 @@
 
 static bool is_wanted(enum restart_policy policy, enum ending ending)
 {
+	if (ending == ENDING_NONE || ending == ENDING_STOPPED)
+		return false;
 	switch (policy) {
 	case RESTART_ALWAYS:
-		return ending != ENDING_NONE;
+		return true;
 	case RESTART_ON_FAILURE:
-		return ending != ENDING_NONE && ending != ENDING_OFF;
+		return ending != ENDING_OFF;
 	case RESTART_NEVER:
 		break;
 	}

@@ -15,6 +15,7 @@ enum ending {
 	ENDING_RESET, /* the guest asked for it */
 	ENDING_ABORTED, /* an illegal operation */
 	ENDING_UNSEEN, /* while the card was away: as bad as the worst */
+	ENDING_STOPPED, /* somebody else stopped it, at the machine's own prompt */
 };
 
 struct restart_rule {

@@ -62,7 +62,8 @@ bool members_valid(const json_t *object, const struct member *known, size_t coun
 
 	if (!json_is_object(object))
 		return fail_with(fail, FAIL_REQUEST, "%s: an object is wanted", where);
-	json_object_foreach((json_t *)object, name, value) {
+	json_object_foreach((json_t *)object, name, value)
+	{
 		size_t i = 0;
 
 		while (i < count && strcmp(known[i].name, name) != 0)
@@ -80,9 +81,9 @@ bool members_valid(const json_t *object, const struct member *known, size_t coun
 static bool check_shape(const json_t *json, struct fail *fail)
 {
 	static const struct member known[] = {
-		{"name", 's'},	   {"cores", 'a'},	   {"core_count", 'i'}, {"memory", 'm'},
-		{"bootargs", 's'}, {"boot_protocol", 's'}, {"console", 's'},	{"autostart", 'b'},
-		{"restart", 'o'},
+		{"name", 's'},	  {"cores", 'a'},     {"core_count", 'i'},
+		{"memory", 'm'},  {"bootargs", 's'},  {"boot_protocol", 's'},
+		{"console", 's'}, {"autostart", 'b'}, {"restart", 'o'},
 	};
 	const char *name;
 	json_t *core;
@@ -94,7 +95,8 @@ static bool check_shape(const json_t *json, struct fail *fail)
 	if (!name || !spec_name_valid(name))
 		return fail_with(fail, FAIL_REQUEST, "VM: name: 1 to %u of a-z 0-9 - are wanted",
 				 MANIFEST_NAME_MAX);
-	json_array_foreach (json_object_get(json, "cores"), i, core) {
+	json_array_foreach(json_object_get(json, "cores"), i, core)
+	{
 		if (!json_is_integer(core) || json_integer_value(core) < 0 ||
 		    json_integer_value(core) > UINT32_MAX)
 			return fail_with(fail, FAIL_REQUEST, "VM: cores: numbers are wanted");
@@ -167,13 +169,22 @@ static int put_number(void *tree, const char *name, const json_t *value)
 				number < 0 || number > UINT32_MAX ? UINT32_MAX : (uint32_t)number);
 }
 
+static int put_text(void *tree, const char *name, const char *text)
+{
+	return fdt_property(tree, name, text, (int)strlen(text) + 1);
+}
+
 static int put_properties(void *tree, const json_t *json)
 {
 	static const char *const names[][2] = {
-		{"cores", "cores"},	  {"core_count", "core-count"},	      {"memory", "memory"},
-		{"bootargs", "bootargs"}, {"boot_protocol", "boot-protocol"}, {"console", "console"},
+		{"cores", "cores"},
+		{"core_count", "core-count"},
+		{"memory", "memory"},
+		{"bootargs", "bootargs"},
+		{"boot_protocol", "boot-protocol"},
+		{"console", "console"},
 	};
-	int error = fdt_property_string(tree, "kernel", SPEC_KERNEL);
+	int error = put_text(tree, "kernel", SPEC_KERNEL);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names) && error == 0; i++) {
 		const json_t *value = json_object_get(json, names[i][0]);
@@ -183,7 +194,7 @@ static int put_properties(void *tree, const json_t *json)
 		else if (json_is_integer(value))
 			error = put_number(tree, names[i][1], value);
 		else if (value)
-			error = fdt_property_string(tree, names[i][1], json_string_value(value));
+			error = put_text(tree, names[i][1], json_string_value(value));
 	}
 	return error;
 }
@@ -194,7 +205,7 @@ static int put_manifest(void *tree, const json_t *json)
 
 	error = error ? error : fdt_finish_reservemap(tree);
 	error = error ? error : fdt_begin_node(tree, "");
-	error = error ? error : fdt_property_string(tree, "compatible", "bulkhead,manifest-v1");
+	error = error ? error : put_text(tree, "compatible", "bulkhead,manifest-v1");
 	error = error ? error : fdt_begin_node(tree, "vms");
 	error = error ? error
 		      : fdt_begin_node(tree, json_string_value(json_object_get(json, "name")));

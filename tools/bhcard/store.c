@@ -62,8 +62,8 @@ bool store_save(const struct store *store, const json_t *state, struct fail *fai
 	if (fd >= 0)
 		close(fd);
 	good = good && rename(fresh.text, name.text) == 0 && sync_folder(store->folder);
-	return good ||
-	       fail_with(fail, FAIL_DISK, "%.200s: cannot be written: %s", name.text, strerror(errno));
+	return good || fail_with(fail, FAIL_DISK, "%.200s: cannot be written: %s", name.text,
+				 strerror(errno));
 }
 
 json_t *store_load(const struct store *store, struct fail *fail)

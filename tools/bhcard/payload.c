@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "message.h"
+#include "payload.h"
 
 #include <string.h>
 
 #include <libfdt.h>
 
-static void keep(struct message *m, int error)
+static void keep(struct payload *m, int error)
 {
 	if (m->error == 0)
 		m->error = error;
 }
 
-void message_begin(struct message *m)
+void payload_begin(struct payload *m)
 {
 	m->error = fdt_create(m->buffer, sizeof(m->buffer));
 	keep(m, fdt_finish_reservemap(m->buffer));
 	keep(m, fdt_begin_node(m->buffer, ""));
 }
 
-void message_u32(struct message *m, const char *name, uint32_t value)
+void payload_u32(struct payload *m, const char *name, uint32_t value)
 {
 	keep(m, fdt_property_u32(m->buffer, name, value));
 }
 
-void message_u64(struct message *m, const char *name, uint64_t value)
+void payload_u64(struct payload *m, const char *name, uint64_t value)
 {
 	keep(m, fdt_property_u64(m->buffer, name, value));
 }
 
-void message_string(struct message *m, const char *name, const char *value)
+void payload_string(struct payload *m, const char *name, const char *value)
 {
-	keep(m, fdt_property_string(m->buffer, name, value));
+	keep(m, fdt_property(m->buffer, name, value, (int)strlen(value) + 1));
 }
 
-void message_bytes(struct message *m, const char *name, const void *data, uint32_t size)
+void payload_bytes(struct payload *m, const char *name, const void *data, uint32_t size)
 {
 	if (size > sizeof(m->buffer))
 		keep(m, -FDT_ERR_NOSPACE);
@@ -41,7 +41,7 @@ void message_bytes(struct message *m, const char *name, const void *data, uint32
 		keep(m, fdt_property(m->buffer, name, data, (int)size));
 }
 
-bool message_end(struct message *m)
+bool payload_end(struct payload *m)
 {
 	keep(m, fdt_end_node(m->buffer));
 	keep(m, fdt_finish(m->buffer));

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Payloads of the control protocol: flattened device trees, written and read. */
-#ifndef BHCARD_MESSAGE_H
-#define BHCARD_MESSAGE_H
+#ifndef BHCARD_PAYLOAD_H
+#define BHCARD_PAYLOAD_H
 
 #include <bulkhead/protocol.h>
 
-/* A payload being written: begin, properties in any number, end. A failure is kept and told by message_end(). */
-struct message {
+/* A payload being written: begin, properties in any number, end. A failure is kept and told by payload_end(). */
+struct payload {
 	int error;
 	uint32_t size;
 	uint64_t buffer[FRAME_PAYLOAD_MAX / sizeof(uint64_t)];
 };
 
-void message_begin(struct message *m);
-void message_u32(struct message *m, const char *name, uint32_t value);
-void message_u64(struct message *m, const char *name, uint64_t value);
-void message_string(struct message *m, const char *name, const char *value);
-void message_bytes(struct message *m, const char *name, const void *data, uint32_t size);
+void payload_begin(struct payload *m);
+void payload_u32(struct payload *m, const char *name, uint32_t value);
+void payload_u64(struct payload *m, const char *name, uint64_t value);
+void payload_string(struct payload *m, const char *name, const char *value);
+void payload_bytes(struct payload *m, const char *name, const void *data, uint32_t size);
 
 /* False when it did not fit. */
-bool message_end(struct message *m);
+bool payload_end(struct payload *m);
 
 /* True when the @size bytes at @tree are one whole device tree and nothing else. 8-byte aligned. */
 bool tree_valid(const void *tree, size_t size);
