@@ -104,7 +104,8 @@ class Daemon:
                      str(self.folder / "run"), *self.options]
         for m in self.machines:
             arguments += ["--listen-unix", f"{m}={self.link(m)}"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.errors,
+                                        env={**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=8"})
         assert self.process.stdout.readline() == b"bhcard: ready\n", self.stderr()
         return self
 

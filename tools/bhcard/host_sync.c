@@ -92,6 +92,11 @@ static void on_info(void *context, const struct answer *answer)
 {
 	struct vm *vm = context;
 
+	if (vm->op && !answer->lost) { /* what it says may be older than what was done since */
+		vm->is_asking = false;
+		vm->ask_again = true;
+		return;
+	}
 	if (!take_info(vm, answer))
 		return;
 	if (vm->ask_again)

@@ -210,7 +210,7 @@ static void on_first(struct guard *g)
 	size = size < HEAD_MAX ? size : HEAD_MAX;
 	evbuffer_copyout(in, head, size);
 	head[size] = '\0';
-	verdict = judge(site, head, path);
+	verdict = strlen(head) < size ? IS_OTHER : judge(site, head, path); /* no text: evhttp's */
 	end = strstr(head, "\r\n\r\n");
 	if (verdict == IS_OPEN || (verdict == IS_UPLOAD && !end && size < HEAD_MAX))
 		return;
