@@ -94,6 +94,7 @@ VSOCK_SRCS := $(wildcard tools/bhcard/vsock/*.c)
 VSOCK_LIB_SRCS := $(DEPS)/qemu/libvhost-user/libvhost-user.c
 vsock_objects = $(VSOCK_SRCS:%.c=$(H)/$(1)/%.o) $(VSOCK_LIB_SRCS:$(DEPS)/%.c=$(H)/$(1)/deps/%.o)
 CARD_TEST_SRCS := $(wildcard tests/card/test_*.c)
+BHCARD_SRCS := $(wildcard tools/bhcard/*.c)
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 # A test guest is what there is of tests/guests/NAME.c, tests/guests/ARCH/NAME.c and the files in tests/guests/ARCH/NAME.
@@ -107,8 +108,8 @@ TIDY_ANY := $(if $(filter arm64,$(ARCH)),%)
 TIDY := $(patsubst %.c,$(B)/tidy/resident/%.ok,$(filter $(or $(TIDY_ANY),arch/$(A)/%),$(filter %.c,$(RESIDENT_SRCS)))) \
 	$(patsubst %.c,$(B)/tidy/loader/%.ok,$(filter boot/$(or $(TIDY_ANY),$(A)/%),$(filter %.c,$(LOADER_SRCS)))) \
 	$(if $(TIDY_ANY),$(patsubst %.c,$(B)/tidy/loader/%.ok,$(LOADER_ONLY)) \
-	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c tests/card/*.c) $(BHMANIFEST_SRCS) $(VSOCK_SRCS) \
-	$(UNIT_SRCS)))
+	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c tests/card/*.c tools/bhvsock/*.c) $(BHMANIFEST_SRCS) $(BHCARD_SRCS) \
+	$(VSOCK_SRCS) $(UNIT_SRCS)))
 
 # ---- Flags -----------------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ GUEST_FLAGS_arm64 := -fpie
 GUEST_FLAGS_x86_64 := -fno-pie
 GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
 HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(G)/include \
-	-iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
+	-I$(H)/version/include -iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
@@ -232,7 +233,7 @@ clean: ## remove what was built; what tools/setup fetched stays
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image builds release unit fuzz system matrix bench bench-initrd bench-smoke lint tidy format size core guests plugins menuconfig defconfig clean help
+.PHONY: run test image builds release unit fuzz system matrix bench bench-initrd bench-smoke lint tidy format size core guests plugins menuconfig defconfig clean help card-tests
 
 # ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
 
@@ -399,6 +400,51 @@ $(H)/card/server: $(H)/sanitized/tests/card/server.o $(H)/sanitized/libbulkhead.
 	$(call say,HOSTLD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
+
+# The card's daemon: for use with the limits of the image, for its tests with sanitizers and the default ones.
+BHCARD_LIBS := -levent -ljansson
+
+$(H)/version/include/bulkhead/version.h: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo "#define BULKHEAD_VERSION \"$$(git describe --tags --always --dirty 2>/dev/null || echo unversioned)\"" >$@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(H)/bhcard-data/index.html: tools/bhcard/web/index.html
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(H)/bhcard-data/openapi.json: tools/bhcard/openapi.yaml
+	$(Q)mkdir -p $(@D)
+	$(Q)$(PYTHON) -c 'import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)' $< >$@
+
+# ld names the symbols after the file as it was told.
+$(H)/bhcard-data/%.o: $(H)/bhcard-data/%
+	$(Q)cd $(@D) && ld -r -b binary -z noexecstack $* -o $(@F)
+
+# $(call bhcard,KIND,OUTPUT,FLAGS)
+define bhcard
+$(H)/$(1)/tools/bhcard/%.o $(H)/$(1)/bhcard-deps/%.o: HOST_FLAGS += -UMBEDTLS_CONFIG_FILE \
+	-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/tools/bhcard/mbedtls_config.h"'
+$(H)/$(1)/tools/bhcard/main.o $(H)/$(1)/tools/bhcard/api_ch.o: $(H)/version/include/bulkhead/version.h
+
+$(H)/$(1)/bhcard-deps/%.o: $(DEPS)/mbedtls/library/%.c
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(HOSTCC) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
+
+$(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcard-data/index.html.o \
+		$(H)/bhcard-data/openapi.json.o $(H)/$(1)/libbulkhead.a
+	$$(call say,HOSTLD,$$@)
+	$$(Q)$(HOSTCC) $(3) $$^ $(BHCARD_LIBS) -o $$@
+endef
+$(eval $(call bhcard,plain,$(H)/bhcard,-O2))
+$(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
+
+# What the tests' fake hypervisor needs of the C side: a struct machine, and the check of its plans.
+$(H)/card-machine: $(H)/sanitized/tests/card/card_machine.o $(H)/sanitized/libbulkhead.a
+	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
+
+card-tests: $(H)/bhcard-sanitized $(H)/card-machine ## the card's daemon against a fake hypervisor
+	$(Q)BUILD=$(H) $(PYTHON) -m pytest -q -p no:cacheprovider -x tests/card $(PYTEST_ARGS)
 
 $(H)/unit/test_%: $(H)/sanitized/tests/unit/test_%.o $(H)/sanitized/libbulkhead.a
 	$(Q)mkdir -p $(@D)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "facts.h"
+
+#include <string.h>
+
+#include "payload.h"
+
+static enum bh_error missing(struct bh_report *report, const char *name)
+{
+	return bh_fail(report, BH_BAD_MESSAGE, "hello: %s is missing or malformed", name);
+}
+
+static enum bh_error read_numbers(const void *tree, struct facts *f, struct bh_report *report)
+{
+	uint32_t version;
+
+	if (!tree_u32(tree, 0, "version", &version))
+		return missing(report, "version");
+	if (version != PROTOCOL_VERSION)
+		return bh_fail(report, BH_BAD_MESSAGE,
+			       "hello: protocol version %u; this bhcard speaks %u", version,
+			       PROTOCOL_VERSION);
+	if (!tree_u64(tree, 0, "build-id", &f->build_id))
+		return missing(report, "build-id");
+	if (!tree_u64(tree, 0, "boot-id", &f->boot_id))
+		return missing(report, "boot-id");
+	if (!tree_u64(tree, 0, "time-us", &f->time_us))
+		return missing(report, "time-us");
+	if (!tree_u32(tree, 0, "management-core", &f->management_core))
+		return missing(report, "management-core");
+	return BH_OK;
+}
+
+/* The structures that the two sides exchange as they are must be the same ones. */
+static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_report *report)
+{
+	uint32_t plan_size = 0;
+	uint32_t size = 0;
+	const void *machine = tree_bytes(tree, 0, "machine", &size);
+
+	if (!machine || !tree_u32(tree, 0, "plan-size", &plan_size))
+		return missing(report, "machine or plan-size");
+	if (size != sizeof(f->machine) || plan_size != sizeof(struct plan))
+		return bh_fail(report, BH_BAD_MACHINE,
+			       "hello: build %016llx has a machine of %u and a plan of %u bytes; "
+			       "this bhcard has %u and %u: build both from one tree, with one "
+			       "configuration",
+			       (unsigned long long)f->build_id, size, plan_size,
+			       (unsigned int)sizeof(f->machine), (unsigned int)sizeof(struct plan));
+	memcpy(&f->machine, machine, sizeof(f->machine));
+	if (f->machine.ncpus == 0 || f->machine.ncpus > CONFIG_MAX_CPUS ||
+	    f->machine.nmemory > MACHINE_MAX_MEMORY || f->management_core >= f->machine.ncpus ||
+	    !memchr(f->machine.name, '\0', sizeof(f->machine.name)))
+		return bh_fail(report, BH_BAD_MACHINE, "hello: its machine contradicts itself");
+	return BH_OK;
+}
+
+static struct extent extent_at(const uint8_t *at)
+{
+	return (struct extent){pa(tree_cell64(at)), tree_cell64(at + 8)};
+}
+
+static enum bh_error read_extents(const void *tree, struct facts *f, struct bh_report *report)
+{
+	uint32_t size = 0;
+	const uint8_t *data = tree_bytes(tree, 0, "core", &size);
+
+	if (!data || size != 16)
+		return missing(report, "core");
+	f->core = extent_at(data);
+	size = 0;
+	data = tree_bytes(tree, 0, "images", &size);
+	if (size % 16 != 0 || size / 16 > ARRAY_SIZE(f->images))
+		return missing(report, "images");
+	f->nimages = size / 16;
+	for (uint32_t i = 0; i < f->nimages; i++)
+		f->images[i] = extent_at(data + (size_t)i * 16);
+	return BH_OK;
+}
+
+enum bh_error facts_read(const void *tree, struct facts *facts, struct bh_report *report)
+{
+	enum bh_error error;
+
+	memset(facts, 0, sizeof(*facts));
+	error = read_numbers(tree, facts, report);
+	if (error == BH_OK)
+		error = read_machine(tree, facts, report);
+	if (error == BH_OK)
+		error = read_extents(tree, facts, report);
+	return error;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine's state.json: what is wanted, and how far it had come. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+
+#define STATE_VERSION 1
+
+static const char *const phases[] = {"idle", "starting", "running"};
+static const char *const leavings[] = {"no", "forget", "clear"};
+static const char *const images[] = {"kernel", "initrd"};
+
+static json_t *image_state(const struct stored_image *image)
+{
+	if (image->size == 0)
+		return json_null();
+	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "sha256", image->sha256);
+}
+
+static json_t *vm_state(const struct vm *vm)
+{
+	char boot_id[17];
+
+	snprintf(boot_id, sizeof(boot_id), "%016llx", (unsigned long long)vm->boot_id);
+	return json_pack("{s:O, s:O?, s:b, s:s, s:s, s:{s:o, s:o}, s:s, s:s}", "spec", vm->json,
+			 "ch", vm->ch, "want_running", vm->want_running, "phase", phases[vm->phase],
+			 "leaving", leavings[vm->leaving], "images", images[0],
+			 image_state(&vm->image[0]), images[1], image_state(&vm->image[1]),
+			 "planned", vm->planned, "boot_id", boot_id);
+}
+
+json_t *host_state(const struct host *host)
+{
+	json_t *vms = json_array();
+
+	for (const struct vm *vm = host->vms; vm; vm = vm->next) {
+		if (vm->is_ours && json_array_append_new(vms, vm_state(vm)) != 0) {
+			json_decref(vms);
+			return NULL;
+		}
+	}
+	return json_pack("{s:i, s:o}", "version", STATE_VERSION, "vms", vms);
+}
+
+/* ---- Back ---- */
+
+static void read_image(const json_t *json, struct stored_image *image)
+{
+	const char *sha256 = json_string_value(json_object_get(json, "sha256"));
+	json_int_t size = json_integer_value(json_object_get(json, "size"));
+
+	if (!sha256 || strlen(sha256) != DIGEST_HEX - 1 || size <= 0)
+		return;
+	image->size = (uint64_t)size;
+	memcpy(image->sha256, sha256, DIGEST_HEX);
+}
+
+static unsigned int read_word(const json_t *json, const char *name, const char *const words[3])
+{
+	const char *word = json_string_value(json_object_get(json, name));
+
+	for (unsigned int i = 0; word && i < 3; i++) {
+		if (strcmp(words[i], word) == 0)
+			return i;
+	}
+	return 0;
+}
+
+static void restore_rest(struct vm *vm, const json_t *json)
+{
+	const char *planned = json_string_value(json_object_get(json, "planned"));
+	const char *boot_id = json_string_value(json_object_get(json, "boot_id"));
+	const json_t *ch = json_object_get(json, "ch");
+
+	vm->is_ours = true;
+	vm->want_running = json_is_true(json_object_get(json, "want_running"));
+	vm->phase = (enum vm_phase)read_word(json, "phase", phases);
+	vm->leaving = (enum vm_leaving)read_word(json, "leaving", leavings);
+	vm->ch = json_is_object(ch) ? json_deep_copy(ch) : NULL;
+	for (unsigned int i = 0; i < 2; i++)
+		read_image(json_object_get(json_object_get(json, "images"), images[i]),
+			   &vm->image[i]);
+	if (planned)
+		strncpy(vm->planned, planned, sizeof(vm->planned) - 1);
+	vm->boot_id = boot_id ? strtoull(boot_id, NULL, 16) : 0;
+}
+
+static bool restore_vm(struct host *host, const json_t *json, struct fail *fail)
+{
+	const json_t *wanted = json_object_get(json, "spec");
+	struct spec spec;
+	struct vm *vm;
+
+	if (!spec_read(wanted, &spec, fail))
+		return false;
+	vm = host_new_vm(host, json_string_value(json_object_get(wanted, "name")));
+	if (!vm)
+		return fail_with(fail, FAIL_DISK, "out of memory, or a console file is unusable");
+	vm->spec = spec;
+	vm->json = json_deep_copy(wanted);
+	restore_rest(vm, json);
+	return true;
+}
+
+bool host_restore(struct host *host, struct fail *fail)
+{
+	json_t *state = store_load(&host->store, fail);
+	bool good = fail->status == 0;
+	json_t *vm;
+	size_t i;
+
+	if (state && json_integer_value(json_object_get(state, "version")) != STATE_VERSION)
+		good = fail_with(fail, FAIL_DISK, "%s: its state.json is not of version %d",
+				 host->name, STATE_VERSION);
+	json_array_foreach(json_object_get(state, "vms"), i, vm) good =
+		good && restore_vm(host, vm, fail);
+	json_decref(state);
+	return good;
+}
