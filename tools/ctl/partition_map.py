@@ -3,7 +3,7 @@
 from ctl.client import Usage, path_of
 from ctl.words import GIB, count_text, printable, show_json, size_text, table
 
-OWN, FREE = "bulkhead", "free"
+OWN, FREE = "Bulkhead", "Free"  # no VM can have such a name
 
 
 class Map:
