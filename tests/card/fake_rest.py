@@ -49,18 +49,60 @@ def size_of(value):
     return size
 
 
+class Guest:
+    """A tiny shell on a console: @show takes what it prints, @power_off ends it."""
+
+    def __init__(self, name, show, power_off):
+        self.name, self.show, self.power_off, self.line = name, show, power_off, b""
+
+    def boot(self, cores):
+        self.line = b""
+        self.show(f"Welcome to {self.name}: {cores} CPUs\r\n".encode())
+        self.prompt()
+
+    def type(self, data):
+        """Echo and a shell: "echo" and "poweroff" are all it knows."""
+        for byte in data:
+            char = bytes([byte])
+            if char in b"\r\n":
+                self.show(b"\r\n")
+                words, self.line = self.line.decode("utf-8", "replace").split(maxsplit=1), b""
+                self.run(words)
+            elif byte in (8, 127):
+                if self.line:
+                    self.line = self.line[:-1]
+                    self.show(b"\b \b")
+            elif byte >= 32:
+                self.line += char
+                self.show(char)
+
+    def run(self, words):
+        if words[:1] == ["poweroff"]:
+            self.power_off()
+            return
+        if words[:1] == ["echo"]:
+            self.show(" ".join(words[1:]).encode() + b"\r\n")
+        elif words:
+            self.show(b"\x1b[31msh: " + words[0].encode() + b": not found\x1b[0m\r\n")
+        self.prompt()
+
+    def prompt(self):
+        self.show(b"\x1b[1;32m" + self.name.encode() + b":/#\x1b[0m ")
+
+
 class Vm:
     """A VM and its guest; the machine's lock is held by all who call."""
 
     def __init__(self, machine, spec=None, name=None):
         self.machine, self.spec, self.name = machine, spec, name or spec["name"]
+        self.guest = Guest(self.name, self.show, lambda: machine.end(self, "off", "the guest switched itself off"))
         self.kept = spec is None
         self.state = "stopped" if self.kept else "unconfigured" if len(spec) == 1 else "defined"
         self.wanted = None if self.kept else "stopped"
         self.busy = None
         self.images = {"kernel": None, "initrd": None}
         self.cores, self.regions = [], []
-        self.output, self.written, self.line = bytearray(), 0, b""
+        self.output, self.written = bytearray(), 0
         self.started = None
         self.extra = collections.Counter()
         self.last_error = None
@@ -86,35 +128,6 @@ class Vm:
         if index == 0:
             counts["console"] = self.extra["console"]
         return {**dict.fromkeys(REASONS, 0), **counts}
-
-    def type(self, data):
-        """Echo and a shell: "echo" and "poweroff" are all it knows."""
-        for byte in data:
-            char = bytes([byte])
-            if char in b"\r\n":
-                self.show(b"\r\n")
-                self.run(self.line.decode("utf-8", "replace").split(maxsplit=1))
-                self.line = b""
-            elif byte in (8, 127):
-                if self.line:
-                    self.line = self.line[:-1]
-                    self.show(b"\b \b")
-            elif byte >= 32:
-                self.line += char
-                self.show(char)
-
-    def run(self, words):
-        if words[:1] == ["poweroff"]:
-            self.machine.end(self, "off", "the guest switched itself off")
-            return
-        if words[:1] == ["echo"]:
-            self.show(" ".join(words[1:]).encode() + b"\r\n")
-        elif words:
-            self.show(b"\x1b[31msh: " + words[0].encode() + b": not found\x1b[0m\r\n")
-        self.prompt()
-
-    def prompt(self):
-        self.show(b"\x1b[1;32m" + self.name.encode() + b":/#\x1b[0m ")
 
 
 class Machine:
@@ -232,7 +245,7 @@ class Machine:
             raise Refusal(409, "BH_NO_IMAGE", f"/vms/{vm.name}: kernel: there is none yet")
         vm.busy = "start"
         try:
-            if not vm.kept:
+            if not vm.kept and not vm.regions:  # a stopped VM still owns what it had
                 vm.cores, vm.regions = self.plan(vm)
             for state in ("loading", "loaded"):
                 self.step(vm, state)
@@ -246,9 +259,7 @@ class Machine:
     def run(self, vm):
         vm.last_error, vm.wanted, vm.started = None, None if vm.kept else "running", time.monotonic()
         vm.extra.clear()
-        vm.line = b""
-        vm.show(f"Welcome to {vm.name}: {len(vm.cores)} CPUs\r\n".encode())
-        vm.prompt()
+        vm.guest.boot(len(vm.cores))
         self.step(vm, "running")
         self.tell("started", vm)
 
@@ -492,7 +503,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with m.lock:
             if vm.state != "running":
                 raise wrong_state(vm, "typed to")
-            vm.type(data)
+            vm.guest.type(data)
             m.lock.notify_all()
         self.head(204, "application/json")
 
@@ -541,6 +552,11 @@ class FakeRest:
             server.image_limit, server.break_upload_at, server.upload_pause = 1 << 30, 1 << 40, 0
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
+    def wait_for(self, piece, times=1):
+        """Until so many requests with @piece in their path have come"""
+        while sum(piece in r for r in self.requests) < times:
+            time.sleep(0.02)
+
     def set(self, **settings):
         """image_limit (bytes), break_upload_at (bytes), upload_pause (seconds for each 64 KiB)"""
         for server in self.servers:
@@ -548,6 +564,9 @@ class FakeRest:
                 setattr(server, name, value)
 
     def close(self):
+        """Once is enough, twice does no harm."""
+        if self.servers[0].closing:
+            return
         for server in self.servers:
             server.closing = True
             server.shutdown()
