@@ -154,6 +154,8 @@ static bool push(void)
 
 	if (send_log() || send_event())
 		return true;
+	if (prompt_attached()) /* the operator looks */
+		return false;
 	for (uint32_t i = 0; i < machine_plan()->nvms; i++)
 		if (send_console(vm_record(++turn % machine_plan()->nvms)))
 			return true;

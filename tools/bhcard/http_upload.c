@@ -210,7 +210,9 @@ static void on_first(struct guard *g)
 	size = size < HEAD_MAX ? size : HEAD_MAX;
 	evbuffer_copyout(in, head, size);
 	head[size] = '\0';
-	verdict = strlen(head) < size ? IS_OTHER : judge(site, head, path); /* no text: evhttp's */
+	verdict = judge(site, head, path);
+	if (verdict == IS_OPEN && strlen(head) < size)
+		verdict = IS_OTHER; /* no text: more of it will not help */
 	end = strstr(head, "\r\n\r\n");
 	if (verdict == IS_OPEN || (verdict == IS_UPLOAD && !end && size < HEAD_MAX))
 		return;
