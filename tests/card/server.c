@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: server SOCKET\n");
 		return 2;
 	}
-	strcpy(address.sun_path, argv[1]);
+	memcpy(address.sun_path, argv[1], strlen(argv[1]) + 1);
 	host_spare_ram(RAM);
 	struct boot_info *info = host_make(CORES, NULL, 0);
 

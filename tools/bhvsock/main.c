@@ -21,7 +21,7 @@
 #include "tools/bhcard/vsock.h"
 
 #define DEFAULT_CID 42
-#define ROOM (256 * 1024U) /* bytes on their way in one direction */
+#define ROOM ((size_t)(256 * KIB)) /* bytes on their way in one direction */
 
 struct bridge {
 	struct event_base *base;
@@ -180,7 +180,7 @@ static bool parse(struct bridge *bridge, int argc, char **argv)
 		else if (c == 'p')
 			bridge->port = (uint32_t)strtoul(optarg, NULL, 0);
 		else if (c == 't' && strlen(optarg) < sizeof(bridge->to.sun_path))
-			strcpy(bridge->to.sun_path, optarg);
+			memcpy(bridge->to.sun_path, optarg, strlen(optarg) + 1);
 		else if (c == 'h') {
 			usage(stdout);
 			exit(0);
