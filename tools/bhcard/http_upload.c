@@ -101,7 +101,7 @@ static void take_body(struct guard *g)
 	struct evbuffer *in = bufferevent_get_input(g->bev);
 	void *context;
 	const struct http_site *site = http_site(g->http, &context);
-	struct fail fail;
+	struct fail fail = {500, "BH_CARD", "what came cannot be read"};
 	json_t *json = NULL;
 	uint8_t block[16384];
 	bool good = true;
@@ -210,7 +210,9 @@ static void on_first(struct guard *g)
 	size = size < HEAD_MAX ? size : HEAD_MAX;
 	evbuffer_copyout(in, head, size);
 	head[size] = '\0';
-	verdict = strlen(head) < size ? IS_OTHER : judge(site, head, path); /* no text: evhttp's */
+	verdict = judge(site, head, path);
+	if (verdict == IS_OPEN && strlen(head) < size)
+		verdict = IS_OTHER; /* no text: more of it will not help */
 	end = strstr(head, "\r\n\r\n");
 	if (verdict == IS_OPEN || (verdict == IS_UPLOAD && !end && size < HEAD_MAX))
 		return;
