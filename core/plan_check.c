@@ -109,11 +109,10 @@ static bool get_claim(const struct plan *plan, uint32_t index, struct claim *cla
 			return true;
 		}
 		index -= vm->nregions;
-		if (!plan_vm_apart(plan, vm))
-			continue;
-		*claim = (struct claim){vm->hypervisor, "the hypervisor for VM ", vm->name};
-		if (index-- == 0)
+		if (plan_vm_apart(plan, vm) && index-- == 0) {
+			*claim = (struct claim){vm->hypervisor, "the hypervisor for VM ", vm->name};
 			return true;
+		}
 	}
 	return false;
 }
@@ -172,8 +171,10 @@ static enum bh_error check_identity(const struct check *c, uint32_t index)
 	const struct plan_vm *vm = &c->plan->vm[index];
 
 	if (!is_name(vm->name))
-		return REFUSE(c, "plan: slot %u: its name is not 1 to %u of a-z 0-9 -", index,
-			      MANIFEST_NAME_MAX);
+		return REFUSE(
+			c,
+			"plan: slot %u: it is not all zero, nor is its name 1 to %u of a-z 0-9 -",
+			index, MANIFEST_NAME_MAX);
 	if (vm->vmid == 0 || vm->vmid > VMID_MAX)
 		return REFUSE(c, "plan: VM %s: id %u; 1 to %u are allowed", vm->name, vm->vmid,
 			      VMID_MAX);
@@ -418,11 +419,9 @@ static enum bh_error check_vm(const struct check *c, uint32_t index)
 	const uint8_t *bytes = (const uint8_t *)vm;
 	enum bh_error error = BH_OK;
 
-	if (plan_vm_vacant(vm)) /* the first byte is 0, and each one like the one before it */
-		return memcmp(bytes, bytes + 1, sizeof(*vm) - 1) == 0
-			       ? BH_OK
-			       : REFUSE(c, "plan: slot %u: it has no name, but is not empty",
-					index);
+	/* All zero: the first byte is, and each one is like the one before it. */
+	if (plan_vm_vacant(vm) && memcmp(bytes, bytes + 1, sizeof(*vm) - 1) == 0)
+		return BH_OK;
 	error = check_identity(c, index);
 	if (error == BH_OK)
 		error = check_options(c, vm);

@@ -19,11 +19,8 @@ pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left)
 
 bool plan_vm_kept(const struct plan_vm *vm)
 {
-	bool kept = false;
-
-	for (uint32_t i = 0; i < PLAN_MAX_IMAGES; i++)
-		kept = kept || (vm->image[i].size != 0 && vm->image[i].from.v != 0);
-	return kept;
+	return (vm->image[IMAGE_KERNEL].from.v | vm->image[IMAGE_BOOT].from.v |
+		vm->image[IMAGE_INITRD].from.v) != 0;
 }
 
 uint64_t plan_vm_memory(const struct plan_vm *vm)

@@ -69,29 +69,22 @@ static bool merge(struct ledger *ledger, uint32_t i, bool mixed)
 	return true;
 }
 
-static bool all_free(const struct ledger *ledger, struct extent extent)
-{
-	uint64_t at = extent.base.v;
-	uint64_t end = 0;
-
-	if (extent.size == 0 || !add_ok(at, extent.size, &end))
-		return false;
-	while (at < end) {
-		const struct ledger_entry *e = ledger_find(ledger, pa(at));
-
-		if (e == NULL || e->kind != OWNER_FREE)
-			return false;
-		at = extent_end(e->extent);
-	}
-	return true;
-}
-
 enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
 			  uint32_t vm)
 {
+	const struct ledger_entry *first = ledger_find(ledger, extent.base);
+	const struct ledger_entry *last = first;
 	uint32_t i = 0;
 
-	if (!all_free(ledger, extent))
+	/* Up to the entry it ends in, as long as there is nothing but free memory. */
+	while (last != NULL && last->kind == OWNER_FREE &&
+	       extent_end(last->extent) < extent_end(extent) &&
+	       last + 1 < ledger->entry + ledger->count &&
+	       extent_end(last->extent) == last[1].extent.base.v)
+		last++;
+	if (last == NULL || last->kind != OWNER_FREE || extent.size == 0 ||
+	    !range_inside(extent.base.v, extent.size, first->extent.base.v,
+			  extent_end(last->extent) - first->extent.base.v))
 		return BH_OVERLAP;
 	while (ledger->count + 2 > LEDGER_MAX && i < ledger->count)
 		i += !merge(ledger, i, true);

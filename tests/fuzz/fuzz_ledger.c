@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random takes, against one byte for each page that says whose it is; then a plan is made of it and checked. */
+/*
+ * Random takes and gives, against one byte for each page that says whose it is
+ * and one for its state; then a plan is made of it and checked.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +20,8 @@ static struct ledger ledger;
 static struct machine machine;
 static struct plan plan;
 static uint8_t owner[PAGES + 1]; /* 0: free; 1: the hypervisor; 2: images; 3 + v: VM v */
+static uint8_t
+	state[PAGES + 1]; /* of each page, as the ledger must have it at least: dirty stays dirty */
 static bool taken;
 
 static const uint8_t *input;
@@ -35,6 +40,7 @@ static void make_machine(void)
 	uint32_t at = 0;
 
 	memset(owner, NOTHING, sizeof(owner));
+	memset(state, MEMORY_DIRTY, sizeof(state));
 	memset(&machine, 0, sizeof(machine));
 	machine.nmemory = 1 + byte() % 6;
 	for (uint32_t i = 0; i < machine.nmemory; i++) {
@@ -57,6 +63,9 @@ static void check_ledger(void)
 		const struct ledger_entry *e = &ledger.entry[i];
 
 		CHECK(e->extent.size != 0 && e->extent.base.v >= end);
+		/* Free neighbours of one state are one. */
+		CHECK(i == 0 || e->extent.base.v != end || e->kind != OWNER_FREE ||
+		      e[-1].kind != OWNER_FREE || e->state != e[-1].state);
 		end = extent_end(e->extent);
 	}
 	for (uint32_t p = 0; p < PAGES; p++) {
@@ -67,6 +76,7 @@ static void check_ledger(void)
 			continue;
 		uint32_t who = e->kind < OWNER_VM ? e->kind : 3U + e->vm;
 		CHECK(who == owner[p]);
+		CHECK(who != 0 || e->state == MEMORY_DIRTY || e->state == state[p]);
 	}
 }
 
@@ -123,6 +133,26 @@ static void take(void)
 	taken = taken || who == 1;
 }
 
+/* Gives a region of a VM back; what is not exactly one is refused. */
+static void give(void)
+{
+	struct plan_vm *vm = &plan.vm[byte() % 6];
+	uint32_t r = byte() % CONFIG_MAX_REGIONS_PER_VM;
+	enum memory_state to = byte() % 2 ? MEMORY_CLEAN : MEMORY_DIRTY;
+	struct extent extent = {vm->region[r].pa, vm->region[r].size};
+
+	if (r >= vm->nregions)
+		return;
+	extent.size += PAGE_SIZE;
+	CHECK(ledger_give(&ledger, extent, to) == BH_BAD_VALUE);
+	extent.size -= PAGE_SIZE;
+	CHECK(ledger_give(&ledger, extent, to) == BH_OK);
+	CHECK(ledger_give(&ledger, extent, to) == BH_BAD_VALUE);
+	memset(owner + extent.base.v / PAGE_SIZE, 0, extent.size / PAGE_SIZE);
+	memset(state + extent.base.v / PAGE_SIZE, (int)to, extent.size / PAGE_SIZE);
+	vm->region[r] = vm->region[--vm->nregions];
+}
+
 static void mark(void)
 {
 	uint32_t vm = byte() % 6;
@@ -133,7 +163,8 @@ static void mark(void)
 			CHECK(ledger.entry[i].state == MEMORY_IN_USE);
 	ledger_mark(&ledger, vm, MEMORY_DIRTY);
 	for (uint32_t i = 0; i < ledger.count; i++)
-		CHECK(ledger.entry[i].state == MEMORY_DIRTY);
+		if (ledger.entry[i].kind == OWNER_VM && ledger.entry[i].vm == vm)
+			CHECK(ledger.entry[i].state == MEMORY_DIRTY);
 }
 
 /* One wrong page in the plan and the check says no. */
@@ -167,10 +198,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&plan, 0, sizeof(plan));
 	make_machine();
 	for (uint32_t step = 0; left != 0 && step < 80; step++) {
-		if (byte() % 8 == 0)
+		switch (byte() % 8) {
+		case 0:
 			mark();
-		else
+			break;
+		case 1:
+		case 2:
+			give();
+			break;
+		default:
 			take();
+			break;
+		}
 		check_ledger();
 	}
 	check_plan();

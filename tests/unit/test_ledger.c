@@ -172,7 +172,7 @@ static void full_ledger_is_told(void **state)
 
 static void largest_plan_fits(void **state)
 {
-	uint32_t owners = 1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM);
+	uint32_t owners = 1 + CONFIG_MAX_VMS * (PLAN_MAX_IMAGES + CONFIG_MAX_REGIONS_PER_VM + 1);
 
 	(void)state;
 	machine.nmemory = MACHINE_MAX_MEMORY;
@@ -183,6 +183,202 @@ static void largest_plan_fits(void **state)
 		take_ok((i % machine.nmemory) * 100ULL + 1 + i / machine.nmemory * 2ULL, 1,
 			OWNER_VM, 0);
 	assert_true(ledger.count <= LEDGER_MAX);
+}
+
+/* ---- Giving back ---- */
+
+static struct ledger saved;
+
+static void save(void)
+{
+	saved = ledger;
+}
+
+/* What the ledger says is what it said; behind its count may stand anything. */
+static void expect_saved(void)
+{
+	assert_int_equal(ledger.count, saved.count);
+	assert_memory_equal(ledger.entry, saved.entry, saved.count * sizeof(saved.entry[0]));
+}
+
+static void give_ok(uint64_t base, uint64_t size, enum memory_state state)
+{
+	assert_int_equal(ledger_give(&ledger, mib(base, size), state), BH_OK);
+}
+
+static void given_back_is_as_before(void **state)
+{
+	(void)state;
+	save();
+	take_ok(100, 50, OWNER_VM, 3);
+	give_ok(100, 50, MEMORY_DIRTY);
+	expect_saved();
+	take_ok(0, 1000, OWNER_VM, 3); /* a whole piece */
+	take_ok(2000, 10, OWNER_HYPERVISOR, 3); /* its begin */
+	take_ok(2990, 10, OWNER_VM, 4); /* its end */
+	ledger_mark(&ledger, 3, MEMORY_IN_USE);
+	give_ok(2990, 10, MEMORY_DIRTY);
+	give_ok(0, 1000, MEMORY_DIRTY);
+	give_ok(2000, 10, MEMORY_DIRTY);
+	expect_saved();
+}
+
+static void owned_neighbours_stay(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 0);
+	take_ok(300, 100, OWNER_VM, 1);
+	take_ok(200, 100, OWNER_VM, 2);
+	give_ok(200, 100, MEMORY_DIRTY);
+	assert_int_equal(ledger.count, 6);
+	expect(1, 100, 100, OWNER_VM);
+	expect(2, 200, 100, OWNER_FREE);
+	expect(3, 300, 100, OWNER_VM);
+	give_ok(100, 100, MEMORY_DIRTY);
+	expect(0, 0, 300, OWNER_FREE);
+}
+
+static void states_keep_free_memory_apart(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 7);
+	give_ok(100, 100, MEMORY_CLEAN);
+	assert_int_equal(ledger.count, 4);
+	expect(1, 100, 100, OWNER_FREE);
+	assert_int_equal(ledger.entry[1].state, MEMORY_CLEAN);
+	assert_int_equal(ledger.entry[1].vm, 0);
+	take_ok(200, 100, OWNER_VM, 7);
+	give_ok(200, 100, MEMORY_CLEAN);
+	assert_int_equal(ledger.count, 4);
+	expect(1, 100, 200, OWNER_FREE);
+}
+
+static void pieces_of_ram_stay_apart(void **state)
+{
+	(void)state;
+	take_ok(0, 1000, OWNER_VM, 0);
+	take_ok(2000, 1000, OWNER_VM, 0);
+	give_ok(0, 1000, MEMORY_CLEAN);
+	give_ok(2000, 1000, MEMORY_CLEAN);
+	assert_int_equal(ledger.count, 2);
+	expect(0, 0, 1000, OWNER_FREE);
+	expect(1, 2000, 1000, OWNER_FREE);
+}
+
+/* Free memory from 100 to 500: clean, dirty, clean, dirty, each 100 MiB. */
+static void make_stripes(void)
+{
+	for (uint64_t at = 100; at < 500; at += 200) {
+		take_ok(at, 100, OWNER_VM, 0);
+		give_ok(at, 100, MEMORY_CLEAN);
+	}
+	assert_int_equal(ledger.count, 6);
+}
+
+static void take_across_states(void **state)
+{
+	(void)state;
+	make_stripes();
+	take_ok(150, 200, OWNER_VM, 1);
+	assert_int_equal(ledger.count, 6);
+	expect(1, 100, 50, OWNER_FREE);
+	expect(2, 150, 200, OWNER_VM);
+	expect(3, 350, 50, OWNER_FREE);
+	assert_int_equal(ledger.entry[1].state, MEMORY_CLEAN);
+	assert_int_equal(ledger.entry[2].state, MEMORY_DIRTY);
+	assert_int_equal(ledger.entry[3].state, MEMORY_CLEAN);
+	take_ok(100, 50, OWNER_VM, 2);
+	assert_int_equal(ledger_find(&ledger, pa(100 * MIB))->state, MEMORY_CLEAN);
+}
+
+static void take_across_an_owner_changes_nothing(void **state)
+{
+	(void)state;
+	make_stripes();
+	take_ok(390, 1, OWNER_VM, 1);
+	refuse(100, 400);
+	refuse(150, 241);
+	refuse(390, 10);
+	refuse(900, 101);
+}
+
+static void give_refused(uint64_t base, uint64_t size)
+{
+	save();
+	assert_int_equal(ledger_give(&ledger, mib(base, size), MEMORY_CLEAN), BH_BAD_VALUE);
+	assert_memory_equal(&saved, &ledger, sizeof(saved));
+}
+
+static void only_what_was_taken_is_given_back(void **state)
+{
+	(void)state;
+	take_ok(100, 100, OWNER_VM, 0);
+	take_ok(200, 100, OWNER_VM, 0);
+	give_refused(100, 50);
+	give_refused(150, 50);
+	give_refused(100, 200);
+	give_refused(50, 150);
+	give_refused(0, 100); /* free */
+	give_refused(100, 0);
+	give_refused(1500, 10); /* no memory */
+	assert_int_equal(
+		ledger_give(&ledger, (struct extent){pa(100 * MIB), UINT64_MAX}, MEMORY_CLEAN),
+		BH_BAD_VALUE);
+}
+
+/* Every second block of all RAM was somebody's and is clean: more stripes than the table has room for. */
+static void states_never_fill_the_table(void **state)
+{
+	(void)state;
+	for (uint64_t at = 2; at < 1000; at += 2) {
+		take_ok(at, 1, OWNER_VM, 0);
+		give_ok(at, 1, MEMORY_CLEAN);
+		assert_true(ledger.count <= LEDGER_MAX);
+	}
+	for (uint64_t at = 2001; at < 3000; at += 30)
+		take_ok(at, 1, OWNER_VM, 0);
+	/* What is clean was clean. */
+	for (uint32_t i = 0; i < ledger.count; i++) {
+		const struct ledger_entry *e = &ledger.entry[i];
+
+		assert_true(e->state == MEMORY_DIRTY || e->extent.size == MIB);
+	}
+}
+
+static void full_ledger_takes_back(void **state)
+{
+	uint64_t last = 0;
+
+	(void)state;
+	for (uint64_t at = 1; at < 1000 * MIB / PAGE_SIZE; at += 2) {
+		if (ledger_take(&ledger, (struct extent){pa(at * PAGE_SIZE), PAGE_SIZE}, OWNER_VM,
+				0) != BH_OK)
+			break;
+		last = at;
+	}
+	save();
+	assert_int_equal(ledger_take(&ledger, mib(2500, 1), OWNER_VM, 0), BH_TOO_MANY);
+	expect_saved();
+	for (uint64_t at = 1; at <= last; at += 2)
+		assert_int_equal(ledger_give(&ledger,
+					     (struct extent){pa(at * PAGE_SIZE), PAGE_SIZE},
+					     MEMORY_DIRTY),
+				 BH_OK);
+	all_is_free_and_dirty_at_first(NULL);
+}
+
+/* As the core does: what was taken before one was refused goes back. */
+static void roll_back(void **state)
+{
+	(void)state;
+	take_ok(700, 10, OWNER_VM, 0);
+	save();
+	take_ok(0, 100, OWNER_VM, 1);
+	take_ok(2000, 100, OWNER_VM, 1);
+	assert_int_equal(ledger_take(&ledger, mib(705, 10), OWNER_HYPERVISOR, 1), BH_OVERLAP);
+	give_ok(2000, 100, MEMORY_DIRTY);
+	give_ok(0, 100, MEMORY_DIRTY);
+	expect_saved();
 }
 
 static void find_knows_both_ends(void **state)
@@ -328,6 +524,37 @@ static void owner_without_a_plan_is_found(void **state)
 	expect_bad();
 }
 
+/* An extent the hypervisor has for VM 1 outside of plan.core. */
+static void extent_apart_is_checked(void **state)
+{
+	struct plan_vm *vm = &plan.vm[1];
+
+	(void)state;
+	vm->hypervisor = mib(600, 2);
+	expect_bad();
+	take_ok(600, 2, OWNER_HYPERVISOR, 1);
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+	every_changed_owner_is_found(NULL);
+	vm->hypervisor.size = 0;
+	expect_bad();
+	vm->hypervisor = mib(602, 2);
+	expect_bad();
+	vm->hypervisor = mib(600, 2);
+	plan.vm[0].hypervisor = mib(2, 1); /* in plan.core: no entry of its own */
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+}
+
+static void vacant_slots_own_nothing(void **state)
+{
+	(void)state;
+	plan.nvms = 4;
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+	memset(&plan.vm[0], 0, sizeof(plan.vm[0]));
+	expect_bad();
+	assert_int_equal(ledger_give(&ledger, mib(100, 50), MEMORY_CLEAN), BH_OK);
+	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
+}
+
 static void plan_without_an_owner_is_found(void **state)
 {
 	(void)state;
@@ -375,6 +602,16 @@ int main(void)
 		FRESH(sizes_that_wrap_are_refused),
 		FRESH(full_ledger_is_told),
 		FRESH(largest_plan_fits),
+		FRESH(given_back_is_as_before),
+		FRESH(owned_neighbours_stay),
+		FRESH(states_keep_free_memory_apart),
+		FRESH(pieces_of_ram_stay_apart),
+		FRESH(take_across_states),
+		FRESH(take_across_an_owner_changes_nothing),
+		FRESH(only_what_was_taken_is_given_back),
+		FRESH(states_never_fill_the_table),
+		FRESH(full_ledger_takes_back),
+		FRESH(roll_back),
 		FRESH(find_knows_both_ends),
 		FRESH(mark_reaches_all_of_one_vm),
 		PLANNED(good_ledger_passes),
@@ -383,6 +620,8 @@ int main(void)
 		PLANNED(overlapping_entries_are_found),
 		PLANNED(entries_out_of_order_are_found),
 		PLANNED(owner_without_a_plan_is_found),
+		PLANNED(extent_apart_is_checked),
+		PLANNED(vacant_slots_own_nothing),
 		PLANNED(plan_without_an_owner_is_found),
 		PLANNED(missing_entry_is_found),
 		PLANNED(lost_free_memory_is_found),
