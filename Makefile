@@ -182,6 +182,12 @@ system: $(H)/bhmanifest ## boot the real images in QEMU and Bochs
 	$(call each_arch,image release guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
+# With SCREENSHOT=FILE the page's picture is written there; with BHCARD=PATH that daemon answers in place of the fake.
+ctl-tests: ## bhctl and the card's web page, against a fake of bhcard
+	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_bhctl.py tests/card/test_web.py $(PYTEST_ARGS)
+
+.PHONY: ctl-tests
+
 matrix: ## write docs/behaviour.md from the tables of the system tests
 	$(Q)$(PYTHON) tests/system/matrix.py
 

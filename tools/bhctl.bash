@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# bhctl's completion: source it. Also for zsh, after `autoload -U bashcompinit && bashcompinit`.
+
+# _bhctl_ask WORD ...: asks the daemon that the command line names; no answer is no words.
+_bhctl_ask() {
+	local -a where=()
+	if [[ -n $_bhctl_socket ]]; then where+=(--socket "$_bhctl_socket"); fi
+	if [[ -n $_bhctl_machine ]]; then where+=(--machine "$_bhctl_machine"); fi
+	command "${COMP_WORDS[0]}" "${where[@]}" "$@" 2>/dev/null
+}
+
+_bhctl_options() {
+	case $1 in
+	list) echo --quiet ;;
+	create)
+		echo --cores --core-count --memory --kernel --initrd --cmdline --boot-protocol --console --no-console --restart \
+			--restart-limit --autostart --start --manifest
+		;;
+	stop) echo --grace ;;
+	console) echo --tail --no-follow --no-input ;;
+	logs) echo --follow ;;
+	events) echo --since --count ;;
+	top) echo --interval --count ;;
+	plan) echo --svg ;;
+	esac
+	echo --socket --machine --json --help
+}
+
+# _bhctl_values OPTION: what may follow it; a line FILES for files; status 1 where it takes nothing
+_bhctl_values() {
+	case $1 in
+	--socket | --kernel | --initrd | --manifest | --svg) echo FILES ;;
+	--machine) _bhctl_ask --json info | sed -n 's/^    "name": "\(.*\)",$/\1/p' ;;
+	--restart) echo never on-failure always ;;
+	--boot-protocol) echo linux pvh ;;
+	--cores | --core-count | --memory | --cmdline | --restart-limit | --grace | --tail | --since | --count | --interval) ;;
+	*) return 1 ;;
+	esac
+}
+
+_bhctl() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= values i
+	local _bhctl_socket= _bhctl_machine=
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--socket) _bhctl_socket=${COMP_WORDS[++i]} ;;
+		--machine) _bhctl_machine=${COMP_WORDS[++i]} ;;
+		-*) ;;
+		*) command=${command:-${COMP_WORDS[i]}} ;;
+		esac
+	done
+	if values=$(_bhctl_values "$before"); then
+		if [[ $values == FILES ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			return
+		fi
+	elif [[ $word == -* ]]; then
+		values=$(_bhctl_options "$command")
+	elif [[ -z $command ]]; then
+		values="list info create start stop abort reset delete console logs stats events top plan"
+	elif [[ $command =~ ^(info|start|stop|abort|reset|delete|console|stats)$ ]]; then
+		values=$(_bhctl_ask list --quiet)
+	else
+		values=
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
+}
+
+complete -o filenames -F _bhctl bhctl
