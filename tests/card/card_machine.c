@@ -67,7 +67,8 @@ static int check(const char *path, int nplans, char **plans)
 	static struct plan plan;
 	struct bh_report report = {BH_OK, ""};
 
-	if (read_file(path, &machine, sizeof(machine)) != sizeof(machine) || nplans > CONFIG_MAX_VMS)
+	if (read_file(path, &machine, sizeof(machine)) != sizeof(machine) ||
+	    nplans > CONFIG_MAX_VMS)
 		return 2;
 	plan.management_core = machine.boot_cpu;
 	plan.core = core_of(&machine);

@@ -309,10 +309,10 @@ static void answer(void *context, struct call *call)
 		fail_with(&fail, FAIL_METHOD, "%s: %s", endpoint->name, endpoint->reason);
 	else if (endpoint->needs_vm && !is_created)
 		fail_with(&fail, FAIL_NO_VM, "VM is not created");
-	if (fail.status != 0)
-		ch_fail(call, &fail);
 	else
 		endpoint->run(ch, call);
+	if (fail.status != 0)
+		ch_fail(call, &fail);
 }
 
 static const struct http_site site = {.answer = answer, .refusal = refusal};

@@ -9,6 +9,7 @@
 #include <bulkhead/guest_boot.h>
 
 #include "boot/kernel_image.h"
+#include "text.h"
 
 struct file {
 	void *data;
@@ -50,7 +51,7 @@ static bool add_image(struct cargo *cargo, const struct store *store,
 		return fail_with(fail, 400, "BH_NO_IMAGE",
 				 "its %s is missing on the card; upload it again", name);
 	kernel_image_probe(file->data, file->size, info);
-	strcpy(info->name, name);
+	text_copy(info->name, sizeof(info->name), name);
 	cargo->ninfos++;
 	return true;
 }

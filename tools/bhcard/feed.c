@@ -47,12 +47,16 @@ void feed_publish(struct feed *feed, const void *data, size_t size)
 
 void feed_end(struct feed *feed)
 {
-	while (feed->first) {
-		struct listener *l = feed->first;
+	struct listener *l;
+
+	while ((l = feed->first)) {
 		feed_fn *fn = l->fn;
 		void *context = l->context;
 
-		feed_leave(l);
+		feed->first = l->next;
+		if (l->next)
+			l->next->link = &feed->first;
+		free(l);
 		fn(context, NULL, 0);
 	}
 }

@@ -8,6 +8,7 @@
 #include <event2/event.h>
 
 #include "op.h"
+#include "text.h"
 
 static const char *const words[VM_IS_COUNT] = {
 #define VM_WORD_TEXT(name, text) [name] = text,
@@ -68,7 +69,7 @@ struct vm *host_new_vm(struct host *host, const char *name)
 	if (!vm)
 		return NULL;
 	vm->host = host;
-	strncpy(vm->name, name, sizeof(vm->name) - 1);
+	text_copy(vm->name, sizeof(vm->name), name);
 	vm->spec.is_bare = true;
 	vm->timer = evtimer_new(host->base, on_timer, vm);
 	vm->console = store_console(&host->store, name);
@@ -232,7 +233,7 @@ struct host *host_new(struct event_base *base, const char *name, const char *sta
 	host->base = base;
 	host->hooks = hooks;
 	host->hooks_context = hooks_context;
-	strncpy(host->name, name, sizeof(host->name) - 1);
+	text_copy(host->name, sizeof(host->name), name);
 	if (store_open(&host->store, state, name, fail)) {
 		host->log = store_log(&host->store);
 		if (!host->log)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "text.h"
 
 #define STATE_VERSION 1
 
@@ -82,7 +83,7 @@ static void restore_rest(struct vm *vm, const json_t *json)
 		read_image(json_object_get(json_object_get(json, "images"), images[i]),
 			   &vm->image[i]);
 	if (planned)
-		strncpy(vm->planned, planned, sizeof(vm->planned) - 1);
+		text_copy(vm->planned, sizeof(vm->planned), planned);
 	vm->boot_id = boot_id ? strtoull(boot_id, NULL, 16) : 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "host.h"
 #include "op.h"
+#include "text.h"
 
 /* ---- Info of one VM ---- */
 
@@ -200,7 +201,7 @@ static bool take_hello(void *context, const void *tree)
 	struct bh_report report = {BH_OK, "out of memory"};
 	bool good = facts && facts_read(tree, facts, &report) == BH_OK;
 
-	strcpy(host->refused, good ? "" : report.text);
+	text_copy(host->refused, sizeof(host->refused), good ? "" : report.text);
 	if (good) {
 		host->facts = *facts;
 		host->is_known = true;

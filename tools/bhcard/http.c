@@ -13,6 +13,8 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
+#include "text.h"
+
 #define HEADERS_MAX 16384
 #define STREAM_MAX (1U << 20) /* bytes that wait for a slow client */
 #define IDLE_SECONDS 60
@@ -288,13 +290,13 @@ bool http_listen_unix(struct http *http, const char *path, struct fail *fail)
 		return fail_with(fail, FAIL_DISK,
 				 "%.200s: longer than the %u bytes of a socket's path", path,
 				 (unsigned int)sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	text_copy(address.sun_path, sizeof(address.sun_path), path);
 	unlink(path);
 	mask = umask(0117); /* the daemon's user and group only */
 	good = listen_on(http, (const struct sockaddr *)&address, sizeof(address), path, fail);
 	umask(mask);
 	if (good)
-		strcpy(http->unix_path, path);
+		text_copy(http->unix_path, sizeof(http->unix_path), path);
 	return good;
 }
 

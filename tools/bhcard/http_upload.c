@@ -101,7 +101,7 @@ static void take_body(struct guard *g)
 	struct evbuffer *in = bufferevent_get_input(g->bev);
 	void *context;
 	const struct http_site *site = http_site(g->http, &context);
-	struct fail fail;
+	struct fail fail = {500, "BH_CARD", "what came cannot be read"};
 	json_t *json = NULL;
 	uint8_t block[16384];
 	bool good = true;

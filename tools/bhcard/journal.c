@@ -8,20 +8,20 @@
 
 void journal_add(struct journal *journal, json_t *event)
 {
-	char **slot = &journal->text[(journal->last + 1) % JOURNAL_EVENTS];
+	uint64_t id = journal->last + 1;
+	char **slot = &journal->text[id % JOURNAL_EVENTS];
 	const char *kind = json_string_value(json_object_get(event, "event"));
 	struct timeval now;
 	char *text = NULL;
 	char *data;
 
 	gettimeofday(&now, NULL);
-	json_object_set_new(event, "id", json_integer((json_int_t)(journal->last + 1)));
+	json_object_set_new(event, "id", json_integer((json_int_t)id));
 	json_object_set_new(event, "time",
 			    json_real((double)now.tv_sec + (double)now.tv_usec / 1e6));
 	data = json_dumps(event, JSON_COMPACT | JSON_SORT_KEYS);
-	if (data &&
-	    asprintf(&text, "id: %llu\nevent: %s\ndata: %s\n\n",
-		     (unsigned long long)(journal->last + 1), kind ? kind : "?", data) > 0) {
+	if (data && asprintf(&text, "id: %llu\nevent: %s\ndata: %s\n\n", (unsigned long long)id,
+			     kind ? kind : "?", data) > 0) {
 		free(*slot);
 		*slot = text;
 		journal->last++;

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "delivery.h"
+#include "text.h"
 
 struct op {
 	struct vm *vm; /* NULL: it went away */
@@ -240,7 +241,7 @@ static bool make_plan(struct vm *vm, struct cargo *cargo, struct fail *fail)
 	const struct image_info *infos = cargo_infos(cargo, &count);
 	enum bh_error error;
 
-	strcpy(want.initrd, count == 2 ? SPEC_INITRD : "");
+	text_copy(want.initrd, sizeof(want.initrd), count == 2 ? SPEC_INITRD : "");
 	error = plan_add(&host->plan, &host->facts.machine, &want, infos, count, &vm->slot,
 			 &report);
 	if (error != BH_OK)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text.h"
+
 struct spool {
 	int fd;
 	size_t size; /* of the newer file */
@@ -36,7 +38,7 @@ struct spool *spool_open(const char *path, size_t limit)
 		errno = s ? ENAMETOOLONG : ENOMEM;
 		return NULL;
 	}
-	strcpy(s->path, path);
+	text_copy(s->path, sizeof(s->path), path);
 	s->half = limit / 2;
 	s->fd = open_file(path);
 	if (s->fd < 0 || fstat(s->fd, &st) != 0) {

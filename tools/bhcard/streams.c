@@ -12,6 +12,8 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
+#include "text.h"
+
 /* One place a machine connects to. */
 struct source {
 	struct source *next;
@@ -90,7 +92,7 @@ static struct evconnlistener *listen_at(struct streams *streams, struct source *
 	struct evconnlistener *listener;
 	mode_t mask = umask(0117);
 
-	strcpy(address.sun_path, source->path);
+	text_copy(address.sun_path, sizeof(address.sun_path), source->path);
 	unlink(source->path);
 	listener = evconnlistener_new_bind(streams->card->base, on_accept, source,
 					   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1,
@@ -110,7 +112,7 @@ bool streams_listen_unix(struct streams *streams, const char *argument, struct f
 	if (divide(argument, name, &path, fail) &&
 	    (source->host = card_host(streams->card, name, fail))) {
 		if (strlen(path) < sizeof(source->path)) {
-			strcpy(source->path, path);
+			text_copy(source->path, sizeof(source->path), path);
 			source->listener = listen_at(streams, source);
 		} else {
 			errno = ENAMETOOLONG;

@@ -14,7 +14,7 @@
 
 static void look_again(struct vm *vm, int ms)
 {
-	const struct timeval pause = {ms / 1000, (ms % 1000) * 1000};
+	const struct timeval pause = {ms / 1000, ms % 1000 * 1000L};
 
 	evtimer_add(vm->timer, &pause);
 }
