@@ -163,9 +163,9 @@ run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE
 	$(Q)$(MAKE) --no-print-directory image
 	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B)
 
-test: ## all checks and tests: builds, lint, unit, fuzz, size, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in builds lint unit fuzz size system bench-smoke; do \
+	$(Q)for stage in builds lint unit fuzz size card-tests system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
@@ -185,7 +185,7 @@ unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) $(CARD_TEST_SRCS:tests/card/%.c
 fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
 
 # The tests find all architectures in BUILD/ARCH-COMPILER.
-system: $(H)/bhmanifest ## boot the real images in QEMU and Bochs
+system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU and Bochs
 	$(call each_arch,image release guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 

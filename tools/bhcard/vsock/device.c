@@ -35,8 +35,9 @@
 
 enum { QUEUE_RX, QUEUE_TX, QUEUES };
 
-#define TURN_PACKETS 128 /* one way, before others have their turn; the guest is notified at most this late */
-#define QEMU_WAIT_S 1	 /* for the rest of a message that has begun */
+#define TURN_PACKETS                                                                               \
+	128 /* one way, before others have their turn; the guest is notified at most this late */
+#define QEMU_WAIT_S 1 /* for the rest of a message that has begun */
 
 /* A file descriptor libvhost-user waits for: a queue's kick. */
 struct watch {
@@ -57,7 +58,7 @@ struct vsock_device {
 	struct evconnlistener *listener;
 	struct event *pump; /* never pending: activated when there is something to do */
 	struct event *qemu; /* a message of QEMU; NULL: not connected */
-	bool hang_up;	    /* on QEMU, as soon as its message has been dealt with */
+	bool hang_up; /* on QEMU, as soon as its message has been dealt with */
 	VuDev vu;
 	struct watch watches[QUEUES];
 };
@@ -369,8 +370,8 @@ static bool read_message(VuDev *vu, int fd, VhostUserMsg *message)
 	message->fd_num = 0;
 	if (got > 0 && read_files(&from, message) && got == (ssize_t)VHOST_USER_HDR_SIZE &&
 	    message->size <= sizeof(message->payload) &&
-	    (message->size == 0 || recv(fd, &message->payload, message->size, MSG_WAITALL) ==
-					   (ssize_t)message->size))
+	    (message->size == 0 ||
+	     recv(fd, &message->payload, message->size, MSG_WAITALL) == (ssize_t)message->size))
 		return true;
 	close_files(message);
 	return false;
@@ -566,7 +567,7 @@ static struct evconnlistener *listen_at(struct vsock_device *device)
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	strcpy(address.sun_path, device->path); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
+	memcpy(address.sun_path, device->path, strlen(device->path) + 1);
 	if (lstat(device->path, &old) == 0 && S_ISSOCK(old.st_mode))
 		unlink(device->path);
 	mask = umask(0177);

@@ -8,7 +8,8 @@
 
 #include <sys/uio.h>
 
-#define MAX_PIECES 1024 /* of one packet: as many as a virtqueue can have descriptors; Linux' IOV_MAX */
+#define MAX_PIECES                                                                                 \
+	1024 /* of one packet: as many as a virtqueue can have descriptors; Linux' IOV_MAX */
 
 static inline size_t pieces_bytes(const struct iovec *pieces, size_t count)
 {

@@ -15,9 +15,9 @@
 #include "card_end.h"
 #include "pieces.h"
 
-#define MAX_REFUSALS 64		   /* waiting to be sent, besides those of streams */
-#define CREDIT_WAIT_MS 200	   /* then the guest is asked whether it has really no room */
-#define CLOSE_WAIT_MS 10000	   /* for the guest, once the card has hung up */
+#define MAX_REFUSALS 64 /* waiting to be sent, besides those of streams */
+#define CREDIT_WAIT_MS 200 /* then the guest is asked whether it has really no room */
+#define CLOSE_WAIT_MS 10000 /* for the guest, once the card has hung up */
 
 /* What is to be sent on a stream, besides data; in this order. */
 enum { SEND_RESPONSE = 1, SEND_CREDIT_UPDATE = 2, SEND_CREDIT_REQUEST = 4, SEND_SHUTDOWN = 8 };
@@ -33,10 +33,10 @@ struct stream {
 	struct event *timer;
 	struct evbuffer *unread; /* of the guest, which the socket had no room for */
 	unsigned int send;
-	bool is_ready;	 /* in the list of those that may have a packet */
-	bool readable;	 /* the socket may have something */
-	bool ended;	 /* the card sends no more */
-	bool hung_up;	 /* nor does it read */
+	bool is_ready; /* in the list of those that may have a packet */
+	bool readable; /* the socket may have something */
+	bool ended; /* the card sends no more */
+	bool hung_up; /* nor does it read */
 	bool guest_ends; /* the guest sends no more */
 	bool guest_deaf; /* the guest reads no more */
 	uint32_t received;
@@ -153,7 +153,8 @@ static struct stream *find(struct streams *all, uint32_t guest_port, uint32_t ca
 {
 	struct stream *s;
 
-	TAILQ_FOREACH (s, &all->list, link) {
+	TAILQ_FOREACH(s, &all->list, link)
+	{
 		if (s->guest_port == guest_port && s->card_port == card_port)
 			return s;
 	}
@@ -522,8 +523,10 @@ struct streams *streams_new(struct event_base *base, uint64_t cid, const struct 
 
 void streams_reset(struct streams *all)
 {
-	while (!TAILQ_EMPTY(&all->list))
-		stream_free(TAILQ_FIRST(&all->list));
+	for (struct stream *s = TAILQ_FIRST(&all->list), *next; s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		stream_free(s);
+	}
 	all->refusal_count = 0;
 }
 
