@@ -88,6 +88,11 @@ HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
+# The card's vsock, for bhcard; its objects in the KIND plain, sanitized or fuzzed are $(call vsock_objects,KIND).
+VSOCK_SRCS := $(wildcard tools/bhcard/vsock/*.c)
+VSOCK_LIB_SRCS := $(DEPS)/qemu/libvhost-user/libvhost-user.c
+vsock_objects = $(VSOCK_SRCS:%.c=$(H)/$(1)/%.o) $(VSOCK_LIB_SRCS:$(DEPS)/%.c=$(H)/$(1)/deps/%.o)
+CARD_TEST_SRCS := $(wildcard tests/card/test_*.c)
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 # A test guest is what there is of tests/guests/NAME.c, tests/guests/ARCH/NAME.c and the files in tests/guests/ARCH/NAME.
@@ -101,7 +106,8 @@ TIDY_ANY := $(if $(filter arm64,$(ARCH)),%)
 TIDY := $(patsubst %.c,$(B)/tidy/resident/%.ok,$(filter $(or $(TIDY_ANY),arch/$(A)/%),$(filter %.c,$(RESIDENT_SRCS)))) \
 	$(patsubst %.c,$(B)/tidy/loader/%.ok,$(filter boot/$(or $(TIDY_ANY),$(A)/%),$(filter %.c,$(LOADER_SRCS)))) \
 	$(if $(TIDY_ANY),$(patsubst %.c,$(B)/tidy/loader/%.ok,$(LOADER_ONLY)) \
-	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c) $(BHMANIFEST_SRCS) $(UNIT_SRCS)))
+	$(patsubst %.c,$(B)/tidy/host/%.ok,$(wildcard arch/host/*.c tests/card/*.c) $(BHMANIFEST_SRCS) $(VSOCK_SRCS) \
+	$(UNIT_SRCS)))
 
 # ---- Flags -----------------------------------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ GUEST_FLAGS_arm64 := -fpie
 GUEST_FLAGS_x86_64 := -fno-pie
 GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
 HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(G)/include \
-	-iquote boot -isystem $(DEPS)/libfdt \
+	-iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
@@ -172,7 +178,7 @@ builds: ## the images of all architectures with gcc and with clang, warning-free
 release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-release
 	$(Q)$(MAKE) --no-print-directory CONFIG=configs/release_defconfig B=$(B)-release $(B)-release/bulkhead.efi
 
-unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) ## unit tests on this machine, with sanitizers
+unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) $(CARD_TEST_SRCS:tests/card/%.c=$(H)/card/%.ok) ## unit tests on this machine, with sanitizers
 
 fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
 
@@ -363,7 +369,7 @@ $(B)/bulkhead.efi: $(B)/bulkhead.so
 define host_objects
 $(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$(2) $(HOST_FLAGS) $(3) -w -c $$< -o $$@
+	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(LIB_FLAGS) -w -c $$< -o $$@
 
 $(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(call say,HOSTCC,$$<)
@@ -398,7 +404,7 @@ $(H)/unit/%.ok: $(H)/unit/%
 
 $(H)/fuzz/%: $(H)/fuzzed/tests/fuzz/%.o $(H)/fuzzed/libbulkhead.a
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ -o $@
+	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
 
 # Seeds in tests/fuzz/corpus/NAME are read only; what the run finds goes below build/.
 fuzz-%: $(H)/fuzz/%
@@ -425,6 +431,49 @@ $(B)/bench/initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
 $(H)/vm_memory: $(H)/plain/tests/bench/vm_memory.o $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
 	$(Q)$(HOSTCC) $^ -o $@
+
+# ---- The card's vsock: tests, fuzzer, and how fast a Linux guest receives ----------------------------------------------
+
+$(H)/card/test_%: $(H)/sanitized/tests/card/test_%.o $(H)/sanitized/tests/card/fake_driver.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(SANITIZE) $^ $(CARD_LIBS) -lcmocka -o $@
+
+$(H)/card/%.ok: $(H)/card/%
+	$(Q)$< >$<.log 2>&1 || { cat $<.log; exit 1; }
+	@printf '  TEST    %s: %s\n' $* "$$(sed -n 's/.*PASSED *\] *\([0-9]*\) test.*/\1 passed/p' $<.log)"
+	$(Q)touch $@
+
+# A guest may put its tables of descriptors at odd addresses, which libvhost-user leaves to the processor.
+$(H)/sanitized/deps/qemu/% $(H)/fuzzed/deps/qemu/%: LIB_FLAGS := -fno-sanitize=alignment
+$(H)/card/test_vsock: CARD_LIBS := -levent
+$(H)/card/test_vsock: $(call vsock_objects,sanitized)
+$(H)/fuzz/fuzz_card_vsock: FUZZ_LIBS := -levent
+$(H)/fuzz/fuzz_card_vsock: $(call vsock_objects,fuzzed)
+
+# `tests/bench/vsock` runs both.
+$(H)/vsock_source: $(H)/plain/tests/card/vsock_source.o $(call vsock_objects,plain)
+	$(call say,HOSTLD,$@)
+	$(Q)$(HOSTCC) $^ -levent -o $@
+
+$(B)/bench/vsock_client: tests/bench/vsock_client.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CROSS)gcc -std=gnu11 -O2 -static $(WARNINGS) $< -o $@
+
+# In the order of loading; what is not there is built in.
+VSOCK_MODULES := virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci vsock \
+	vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
+
+$(B)/bench/vsock-initrd.gz: $(B)/bench/vsock_client tests/bench/vsock_init tools/mkinitrd
+	$(call say,INITRD,$@)
+	$(Q)n=10; for m in $(VSOCK_MODULES); do file=$(GUEST)/modules/$$m.ko; n=$$((n + 1)); \
+		if [ -e $$file ]; then echo $$file=/modules/$$n-$$m.ko; fi; done | \
+		xargs tools/mkinitrd $@ $(GUEST)/busybox $<=/vsock_client tests/bench/vsock_init=/init
+
+bench-vsock: $(B)/bench/vsock-initrd.gz $(H)/vsock_source ## how fast a Linux guest's vsock is, in MiB/s
+	$(Q)tests/bench/vsock $(ARCH) $^ $(BENCH_ARGS)
+
+.PHONY: bench-vsock
 
 # ---- Test guests: flat arm64 Image binaries, x86-64 ELF files ---------------------------------------------------------
 
