@@ -114,7 +114,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && strcmp(argv[1], "send") == 0) {
 		bytes = transmit(port, strtoull(argv[3], NULL, 10) * 1024 * 1024);
-	} else if (argc == 3 && (strcmp(argv[1], "receive") == 0 || strcmp(argv[1], "check") == 0)) {
+	} else if (argc == 3 &&
+		   (strcmp(argv[1], "receive") == 0 || strcmp(argv[1], "check") == 0)) {
 		bytes = receive(port, argv[1][0] == 'c');
 	} else {
 		fprintf(stderr, "usage: vsock_client receive|check|send PORT [MIB]\n");

@@ -21,7 +21,7 @@
 #include "tools/bhcard/vsock.h"
 
 #define GUEST_CID 3
-#define BLOCK_BYTES ((size_t)256 * 1024)
+#define BLOCK_BYTES 0x40000ul
 #define MIB (1024.0 * 1024.0)
 
 struct call {

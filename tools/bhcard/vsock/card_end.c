@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#define SOCKET_BYTES ((size_t)1024 * 1024) /* asked of the kernel, for what the card has written */
+#define SOCKET_BYTES (1024 * 1024) /* asked of the kernel, for what the card has written */
 #define TURN_BYTES ((size_t)256 * 1024) /* what is read or written at once */
 
 struct bufferevent *card_end(struct event_base *base, int fd)

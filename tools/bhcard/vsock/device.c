@@ -3,6 +3,7 @@
  * The virtqueues of a virtio-vsock device, by QEMU's libvhost-user. QEMU itself serves the event queue. libvhost-user checks
  * what stands in the rings and calls panic(); QEMU's messages are checked here before it sees them.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ struct vsock_device {
 	struct event *pump; /* never pending: activated when there is something to do */
 	struct event *qemu; /* a message of QEMU; NULL: not connected */
 	bool hang_up; /* on QEMU, as soon as its message has been dealt with */
+	bool is_broken; /* by the driver, which has been said; as vu.broken, but that is set before */
 	VuDev vu;
 	struct watch watches[QUEUES];
 };
@@ -82,6 +84,9 @@ static void broken(VuDev *vu, const char *sentence)
 	struct vsock_device *device = device_of(vu);
 
 	vu->broken = true;
+	if (device->is_broken)
+		return;
+	device->is_broken = true;
 	trouble(device, sentence != NULL ? sentence : "out of memory");
 	streams_reset(device->streams);
 	for (int i = 0; i < QUEUES; i++) {
@@ -98,7 +103,12 @@ static bool is_usable(struct vsock_device *device, int index)
 	if (device->qemu == NULL || device->vu.broken)
 		return false;
 	vq = vu_get_queue(&device->vu, index);
-	return vq->started && vq->enable && vq->vring.avail != NULL && vq->call_fd != -1;
+	if (!vq->started || !vq->enable || vq->vring.avail == NULL || vq->call_fd == -1)
+		return false;
+	if ((uint16_t)(le16toh(vq->vring.avail->idx) - vq->last_avail_idx) <= vq->vring.num)
+		return true;
+	broken(&device->vu, "the driver offers more than a ring holds");
+	return false;
 }
 
 static void finish(VuDev *vu, VuVirtq *vq, unsigned int count)
@@ -311,7 +321,7 @@ static void queue_set_started(VuDev *vu, int index, bool started)
 	streams_reset(device->streams);
 	if (!started) {
 		if (!vu->vq[QUEUE_RX].started && !vu->vq[QUEUE_TX].started)
-			vu->broken = false;
+			vu->broken = device->is_broken = false;
 		return;
 	}
 	vq->inuse = 0;
@@ -522,6 +532,7 @@ static bool connect_qemu(struct vsock_device *device, int fd)
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) != 0)
 		return false;
 	device->hang_up = false;
+	device->is_broken = false;
 	device->qemu = event_new(device->base, fd, EV_READ | EV_PERSIST, on_message, device);
 	if (device->qemu == NULL)
 		return false;
@@ -559,15 +570,16 @@ static void on_qemu(struct evconnlistener *listener, evutil_socket_t fd, struct 
 static struct evconnlistener *listen_at(struct vsock_device *device)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(device->path);
 	struct evconnlistener *listener;
 	struct stat old;
 	mode_t mask;
 
-	if (strlen(device->path) >= sizeof(address.sun_path)) {
+	if (length >= sizeof(address.sun_path)) {
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	memcpy(address.sun_path, device->path, strlen(device->path) + 1);
+	memcpy(address.sun_path, device->path, length);
 	if (lstat(device->path, &old) == 0 && S_ISSOCK(old.st_mode))
 		unlink(device->path);
 	mask = umask(0177);

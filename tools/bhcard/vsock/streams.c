@@ -38,6 +38,7 @@ struct stream {
 	bool ended; /* the card sends no more */
 	bool hung_up; /* nor does it read */
 	bool guest_ends; /* the guest sends no more */
+	bool end_told; /* and the card knows */
 	bool guest_deaf; /* the guest reads no more */
 	uint32_t received;
 	uint32_t told; /* as received, but what the guest knows to be taken */
@@ -183,7 +184,9 @@ static bool deliver(struct stream *s)
 	check_credit(s);
 	if (evbuffer_get_length(s->unread) != 0 || !s->guest_ends)
 		return true;
-	shutdown(s->fd, SHUT_WR);
+	if (!s->end_told) /* once, for it is an event on our end too */
+		shutdown(s->fd, SHUT_WR);
+	s->end_told = true;
 	if (!s->guest_deaf)
 		return true;
 	stream_reset(s); /* which confirms that everything has arrived (5.10.6.6) */
@@ -523,7 +526,9 @@ struct streams *streams_new(struct event_base *base, uint64_t cid, const struct 
 
 void streams_reset(struct streams *all)
 {
-	for (struct stream *s = TAILQ_FIRST(&all->list), *next; s != NULL; s = next) {
+	struct stream *next;
+
+	for (struct stream *s = TAILQ_FIRST(&all->list); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, link);
 		stream_free(s);
 	}

@@ -15,7 +15,7 @@
 
 #define HEADER_BYTES sizeof(struct virtio_vsock_hdr)
 #define HOST_CID 2
-#define CREDIT 262144U /* how much a guest may send on one stream before it is taken */
+#define CREDIT 0x40000u /* how much a guest may send on one stream before it is taken */
 #define MAX_STREAMS 64
 
 struct streams;
