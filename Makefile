@@ -199,12 +199,12 @@ matrix: ## write docs/behaviour.md from the tables of the system tests
 	$(Q)$(PYTHON) tests/system/matrix.py
 
 bench: plugins $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
-	$(call each_arch,image bench-initrd)
+	$(call each_arch,image bench-initrd guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) $(PYTHON) tests/bench/run $(BENCH_ARGS)
 
 bench-initrd: $(B)/bench/initrd.gz
 
-bench-smoke: BENCH_ARGS += --smoke --backend arm64-el2
+bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench
 
 lint: ## formatting, clang-tidy, who includes whom, licence lines

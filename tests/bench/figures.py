@@ -4,9 +4,9 @@ import os
 import re
 import statistics
 import subprocess
-import time
 
 import rig
+from machine import Machine, Scenario, hostile, manifest
 from rig import Vm, bulkhead, emulators, native, phases, side_by_side
 
 BOOT_EXITS = {"arm64-el2": 120, "x86-svm": 300, "x86-vmx": 5000}
@@ -137,6 +137,9 @@ SMOKE_WORKLOADS = (("idle:2000", "idle"), ("busy:200000", "busy loop"))
 
 def exits(where, sheet, options):
     """One vCPU: exits until a shell is up, and afterwards."""
+    if not where.plugin:
+        told_exits(where, sheet)
+        return
     workloads = SMOKE_WORKLOADS if options.smoke else WORKLOADS
     run = Exits(where, "exits-1", Vm("one", [1], 256), [w for w, _ in workloads])
     sheet.add("exits, first instruction to shell, 1 vCPU, quiet", run.boot(), "exits", BOOT_EXITS[where.name],
@@ -154,6 +157,9 @@ def near(a, b):
 
 def ipis(where, sheet, _):
     """Two vCPUs: only sending an IPI exits."""
+    if not where.plugin:
+        told_ipis(where, sheet)
+        return
     workloads = (("wake:1000", "wake"), ("ping:2000", "ping"), ("idle:3000", "idle"), ("spin:200000", "busy loops"),
                  ("fork:200", "fork/exec storm"), ("timer:1000", "1 kHz timer"))
     run = Exits(where, "exits-2", Vm("two", [1, 2], 256), [w for w, _ in workloads])
@@ -172,9 +178,74 @@ def ipis(where, sheet, _):
         sheet.add(f"IPI sends, 2 vCPUs, {name}", round(run.executed_ipis(i) / run.seconds(i), 1), "exits/s")
 
 
+# ---- Exits where only the hypervisor counts --------------------------------------------------------------------------
+
+FORCED = "cpuid"  # VMX leaves no choice
+
+
+class Told:
+    """A guest that asks before each workload, so that the hypervisor's counters can be read while it waits."""
+
+    def __init__(self, where, name, vm, workloads):
+        vm.words = ",".join(["ask:0", "ask:1", *(f"{w},ask:{i}" for i, w in enumerate(workloads, 2)), "report", "stay"])
+        self.own = []
+        with emulators(), bulkhead(where, name, [vm]) as emulator:
+            emulator.booted()
+            emulator.told("0")
+            for i in range(1, len(workloads) + 2):
+                self.own.append(emulator.quiet_stats(vm.name))
+                emulator.attach(vm.name)  # presses return
+                emulator.told(str(i))
+                emulator.detach()
+            self.own.append(emulator.quiet_stats(vm.name))
+            emulator.attach(vm.name)
+            self.seconds = [ns / 1e9 for ns in emulator.report().ns]
+
+    def boot(self, *reasons):
+        return total(self.own[0], *reasons)
+
+    def cores(self, i, core, *reasons):
+        """Exits of @core in workload @i and the question after it; -1 is a question alone."""
+        return total({core: self.own[i + 2][core]}, *reasons) - total({core: self.own[i + 1][core]}, *reasons)
+
+    def exits(self, i, *reasons):
+        """Of workload @i, on all cores."""
+        return sum(self.cores(i, core, *reasons) - self.cores(-1, core, *reasons) for core in self.own[0])
+
+    def sent(self, i):
+        """IPIs in workload @i and the question after it, which may need one."""
+        return sum(self.cores(i, core, "ipi") for core in self.own[0])
+
+
+def told_exits(where, sheet):
+    workloads = (("idle:3000", "idle"), ("busy:20000", "busy loop"), ("fork:100", "fork/exec storm"),
+                 ("timer:3000", "1 kHz timer"))
+    run = Told(where, "exits-1", Vm("one", [1], 256), [w for w, _ in workloads])
+    sheet.add("exits, first instruction to shell, 1 vCPU, quiet", run.boot(), "exits", BOOT_EXITS[where.name])
+    sheet.add("of these, forced by CPUID", run.boot(FORCED), "exits")
+    for i, (_, name) in enumerate(workloads):
+        rest = run.exits(i) - run.exits(i, FORCED)
+        sheet.add(f"exits after that, {name}", round(rest / run.seconds[i], 1) or 0, "exits/s", 0)
+    for i, (_, name) in enumerate(workloads):
+        sheet.add(f"exits forced by CPUID after that, {name}", round(run.exits(i, FORCED) / run.seconds[i], 1), "exits/s")
+
+
+def told_ipis(where, sheet):
+    workloads = (("wake:1000", "wake"), ("ping:1000", "ping"), ("idle:3000", "idle"), ("spin:10000", "busy loops"),
+                 ("fork:50", "fork/exec storm"), ("timer:1000", "1 kHz timer"))
+    # A core asleep in MWAIT is woken by a store: no IPI.
+    run = Told(where, "exits-2", Vm("two", [1, 2], 256, more="idle=halt"), [w for w, _ in workloads])
+    received = run.cores(0, 2) - run.cores(0, 2, "ipi", FORCED, "console")  # whose the question may be
+    sheet.add("exits on receiving an IPI, 2 vCPUs", received, "exits", 0, run.cores(0, 1, "ipi") >= 100)
+    others = sum(run.exits(i) - run.exits(i, "ipi", FORCED) for i in range(len(workloads)))
+    sheet.add("exits other than IPI sends, 2 vCPUs", others, "exits", 0)
+    for i, (_, name) in enumerate(workloads):
+        sheet.add(f"IPI sends, 2 vCPUs, {name}", round(run.sent(i) / run.seconds[i], 1), "exits/s")
+
+
 # ---- Instructions and time -------------------------------------------------------------------------------------------
 
-REPEATS = 5
+REPEATS = {"arm64-el2": 5, "x86-svm": 5, "x86-vmx": 3}
 # Most that is allowed: busy, timer, fork/exec.
 INSTRUCTIONS = {"arm64-el2": (1.001, 1.001, 1.01), "x86-svm": (1.005, 1.005, 1.005), "x86-vmx": (1.02, 1.02, 1.02)}
 # The words, what they are called, and how often the timer expires.
@@ -184,10 +255,13 @@ TIMES = {"arm64-el2": 5000, "x86-svm": 1000}
 
 def instructions(where, sheet, _):
     """Instructions of the whole machine for the same work, with and without Bulkhead."""
+    if not where.plugin:
+        ticks(where, sheet)
+        return
     words = ",".join(w for w, _ in WORKS).format(TIMES[where.name]) + ",off"
     vm = Vm("work", [1], 256, words, more=where.steady)
     with_it, without = [], []
-    for i in range(REPEATS):
+    for i in range(REPEATS[where.name]):
         a, b = side_by_side([lambda: bulkhead(where, f"work-bulkhead-{i}", [vm], icount=True, count="all"),
                              lambda: native(where, f"work-native-{i}", vm, icount=True, count="all")])
         with_it.append([end.total - begin.total for begin, end in phases(a)])
@@ -199,8 +273,26 @@ def instructions(where, sheet, _):
                   INSTRUCTIONS[where.name][k])
 
 
+def ticks(where, sheet):
+    """The same where the processor's clock counts instructions; the guest reads it. What a timer costs is what it takes
+    from a process that has the rest."""
+    vm = Vm("work", [1], 256, "busy:20000,share:1000,fork:100,report,stay")
+    both = []
+    for i in range(REPEATS[where.name]):
+        both.append(side_by_side([lambda: bulkhead(where, f"work-bulkhead-{i}", [vm]),
+                                  lambda: native(where, f"work-native-{i}", vm)], rig.Counted.report))
+    for k, (_, name) in enumerate(WORKS):
+        spent_by = [[report.ticks[k] - (report.batches * report.batch_ticks if "timer" in name else 0) for report in pair]
+                    for pair in both]
+        ours, plain = (statistics.median(side) for side in zip(*spent_by))
+        sheet.add(f"instructions per unit against no hypervisor, {name}", round(ours / plain, 6), "ratio",
+                  INSTRUCTIONS[where.name][k], all(a.clocks == b.clocks for a, b in both))
+
+
 def wall_clock(where, sheet, _):
     """The same by the wall clock, one after the other in turns. Published only: TCG walks two-stage tables in software."""
+    if not where.plugin:
+        return
     works = (("busy:400000", "busy"), ("timer:2000", "1 kHz timer"), ("fork:300", "fork/exec"))
     vm = Vm("time", [1], 256, ",".join(w for w, _ in works) + ",off")
     times = {True: [], False: []}
@@ -216,31 +308,74 @@ def wall_clock(where, sheet, _):
 
 # ---- Lifecycle -------------------------------------------------------------------------------------------------------
 
+MANAGER = 0  # the management core
+BUSY, ASLEEP = "busy:1000000000", "stay"  # without end
+
+
+def next_pause(events, core):
+    """Where @core first sleeps, or has parked and scrubs."""
+    return next(e for e in events if e.name in rig.PAUSES and e.vcpu == core)
+
+
+def spent(begin, *ends):
+    """The hypervisor's instructions from @begin to the events in @ends, each on the vCPU that it is of."""
+    return sum(end.each[end.vcpu] - begin.each[end.vcpu] for end in ends)
+
+
+def managing(events):
+    """Of the system manager from the first of @events to where it waits for others, and for all lines of the log.
+    How often it is woken in between, finds nothing and sleeps again is chance and not in it."""
+    own = [e for e in events if e.vcpu == MANAGER]
+    work = spent(own[0], next(e for e in own if e.name in ("arch_wait", "log_drain")))
+    return work + sum(spent(e, end) for e, end in zip(own, own[1:]) if e.name == end.name == "log_take")
+
+
+def starting(where, vm, events):
+    """Instructions of a start; @events: from vm_start to when the guest is up."""
+    begin, guest = events[0], next(e for e in events if e.name == "guest")
+    if where.icount:
+        return guest.core - begin.core
+    return managing(events) + spent(begin, guest, *(next_pause(events, core) for core in vm.cores[1:]))
+
+
+def stopping(where, vm, events):
+    """Instructions of a stop; @events: from vm_stop on."""
+    begin, parked = events[0], next(e for e in events if e.name == "arch_vm_quiesce")
+    if where.icount:
+        return parked.core - begin.core
+    return spent(begin, parked, *(next_pause(events, core) for core in vm.cores))
+
+
+def scrubbing(vm, events):
+    """Instructions for one MiB; @events: from vm_stop on."""
+    rest = [e for e in events if e.name in rig.COMMANDS or e.name == "end"]
+    begin = next(i for i, e in enumerate(rest) if e.name == "vm_scrub_end")  # commands and doorbells are out
+    return (rest[begin + 1].core - rest[begin].core) / vm.mib
+
+
 def lifecycle(where, sheet, _):
     """Start and stop, in instructions of the hypervisor on all cores."""
-    vms = [Vm("small", [1], 256, "busy:1000000000", False), Vm("large", [2], 2048, "busy:1000000000", False),
-           Vm("quiet", [3], 256, "stay", False), Vm("pairs", [4, 5], 256, "spin:1000000000", False)]
+    if not where.plugin:
+        return
+    vms = [Vm("small", [1], 256, BUSY, False), Vm("large", [2], 2048, BUSY, False),
+           Vm("quiet", [3], 256, ASLEEP, False), Vm("pairs", [4, 5], 256, "spin:1000000000", False)]
     starts, stops, scrub = {}, {}, {}
     with emulators(), bulkhead(where, "lifecycle", vms, icount=True) as emulator:
         emulator.booted()
         for i, vm in enumerate(vms):
             emulator.command(f"load {vm.name}")
             emulator.start(vm.name)
-            guest = emulator.wait_event("guest", i + 1)
-            starts[vm.name] = guest.core - emulator.wait_event("vm_start", i + 1).core
             emulator.wait_event("mark0", i + 1)
-            time.sleep(1)  # in the midst of its work, or asleep
+            (emulator.wait_asleep if vm.words == ASLEEP else emulator.wait_at_work)(vm.cores)
             if "cores idle" not in emulator.stop(vm.name):
                 emulator.fail(f"'stop {vm.name}' did not come to its end")
         emulator.send("poweroff\r")
         events = emulator.finish()
-    for vm, at, parked in zip(vms, (e for e in events if e.name == "vm_stop"),
-                              (e for e in events if e.name == "arch_vm_quiesce")):
-        stops[vm.name] = parked.core - at.core
-        after = events[events.index(parked):]
-        begin = next(e for e in after if e.name == "vm_scrub_end")  # commands and doorbells are out
-        end = next(e for e in after[after.index(begin) + 1:])  # the next command or the end
-        scrub[vm.name] = (end.core - begin.core) / vm.mib
+    for i, vm in enumerate(vms):
+        start, up, stop = (at(events, name, i) for name in ("vm_start", "mark0", "vm_stop"))
+        starts[vm.name] = starting(where, vm, events[start:up])
+        stops[vm.name] = stopping(where, vm, events[stop:])
+        scrub[vm.name] = scrubbing(vm, events[stop:])
     for name, text in (("small", "256 MiB"), ("large", "2 GiB"), ("pairs", "256 MiB, 2 vCPUs")):
         sheet.add(f"start, command to first instruction, {text}", starts[name], "instructions", LIFECYCLE)
     sheet.add("start, difference between 256 MiB and 2 GiB",
@@ -248,7 +383,82 @@ def lifecycle(where, sheet, _):
     for name, text in (("small", "busy, 256 MiB"), ("large", "busy, 2 GiB"), ("quiet", "asleep"),
                        ("pairs", "2 vCPUs busy")):
         sheet.add(f"stop, command to every core parked, {text}", stops[name], "instructions", LIFECYCLE)
-    sheet.add("scrubbing, sum of the VM's cores", round(scrub["large"]), "instructions/MiB")
+    if where.icount:  # on x86 a single one does it
+        sheet.add("scrubbing, sum of the VM's cores", round(scrub["large"]), "instructions/MiB")
+
+
+def at(events, name, count):
+    """Where in @events @name is that has happened @count times before."""
+    return [i for i, e in enumerate(events) if e.name == name][count]
+
+
+# ---- Stops, again and again ------------------------------------------------------------------------------------------
+
+# What the tiny guest is told, and what it then does.
+TINY = (("spin", "a cli loop"), ("sleep", "cli and hlt"), ("busy", "a loop"), ("idle", "hlt"))
+# The words of a Linux guest, and the marker after which it is stopped.
+LINUX = ((BUSY, "Linux, busy", "mark1"), (ASLEEP, "Linux, asleep", "mark0"))
+
+
+def stops(where, sheet, options):
+    """Guests that are started and stopped many times; the signal is an NMI."""
+    if where.name != "x86-svm":
+        return
+    count = tiny_stops(where, options.stops)
+    for line, kind in TINY:
+        add_stops(sheet, kind, count[line], options.stops)
+    for words, kind, mark in LINUX:
+        add_stops(sheet, kind, linux_stops(where, words, mark, options.linux_stops), options.linux_stops)
+
+
+def add_stops(sheet, kind, count, wanted):
+    sheet.add(f"stops that came to their end, {kind}", count, f"of {wanted}", None, count == wanted)
+
+
+def stop(emulator, vm):
+    """Whether a stop came to its end."""
+    since = emulator.here()
+    return emulator.command(f"stop {vm}") == [] and f"{vm}: stop 5/5: cores idle" in emulator.text[since:]
+
+
+def tiny_stops(where, times):
+    """How many stops of each kind came to their end, until one does not."""
+    vms = {line: hostile(core, f"do={line}", autostart=0) for core, (line, _) in enumerate(TINY, 1)}
+    scenario = Scenario(where.backend, f"bench-{where.name}-stops", manifest(vms))
+    count = dict.fromkeys(vms, 0)
+    with emulators(), Machine(scenario, cores=1 + len(vms), **where.options) as emulator:
+        emulator.booted()
+        for _ in range(times):
+            since = emulator.here()
+            for vm in vms:
+                emulator.start(vm)
+            for vm in vms:
+                emulator.wait(rf"{vm}\| holding", since)
+            for vm in vms:
+                if not stop(emulator, vm):
+                    return count
+                count[vm] += 1
+    return count
+
+
+def linux_stops(where, words, mark, times):
+    """The same of two Linux guests, each on a core of its own. One that sleeps is stopped once its core does."""
+    vms = [Vm("left", [1], 256, words, False), Vm("right", [2], 256, words, False)]
+    count = 0
+    with emulators(), bulkhead(where, f"stops-{mark}", vms, count="none") as emulator:
+        emulator.booted()
+        while count < times:
+            for vm in vms:
+                emulator.start(vm.name)
+            for vm in vms:
+                emulator.wait_event(mark, count // len(vms) + 1, vm.cores[0])
+                if words == ASLEEP:
+                    emulator.wait_asleep(vm.cores)
+            for vm in vms:
+                if not stop(emulator, vm.name):
+                    return count
+                count += 1
+    return min(count, times)
 
 
 # ---- Memory and size -------------------------------------------------------------------------------------------------
@@ -283,5 +493,5 @@ def code_size(where, sheet, _):
     sheet.add("resident text and rodata", int(size.group(1)), "bytes", TEXT_BYTES)
 
 
-STEPS = {f.__name__: f for f in (exits, ipis, instructions, wall_clock, lifecycle, memory, code_size)}
+STEPS = {f.__name__: f for f in (exits, ipis, instructions, wall_clock, lifecycle, stops, memory, code_size)}
 SMOKE = ("exits", "lifecycle", "memory", "code_size")

@@ -7,7 +7,8 @@
  * T: instructions of all vCPUs so far, without the one that is the event. C: those in the text of the resident core.
  * E: how often the core was entered by a guest's exit. I: executed instructions that send an interrupt to a core, outside
  * of the resident one: writes of ICC_SGI1R_EL1, or of the x2APIC's ICR. H: the host's monotonic clock in microseconds.
- * N: instructions of each vCPU. An x86 instruction that repeats itself counts once for each time.
+ * N: the part of C that each vCPU executed. An x86 instruction that repeats itself counts as often
+ * as the emulator begins with it, not for each time.
  *
  * An event is a marker or an address named in the arguments. A marker is a NOP on every processor, of a form that nothing
  * else uses: HINT #0x70 to #0x7f, or NOPL 0x42480000(%rax) to 0x4248000f(%rax); NAME is "mark0" to "mark15". The arguments:
@@ -16,7 +17,7 @@
  *	exit=OFFSET       in the core's text, where a guest's exit enters it
  *	at=OFFSET:NAME    an address in the core's text
  *	pc=ADDRESS:NAME   any other address
- *	count=WHAT        all (default); core: all but T and N, which is faster; none: events only
+ *	count=WHAT        all (default); core: all but T, which is faster; none: events only
  *	single=on         for an emulator of one thread, as with -icount
  *
  * Inline additions per vCPU are fast and exact when every vCPU has a thread of its own. With one thread for all, QEMU
@@ -114,7 +115,7 @@ static void on_event(unsigned int vcpu, void *data)
 			       sum(offsetof(struct counters, ipis)), g_get_monotonic_time());
 	for (int i = 0; i < qemu_plugin_num_vcpus(); i++)
 		g_string_append_printf(line, "%s%" PRIu64, i == 0 ? "" : ",",
-				       qemu_plugin_u64_get(field(offsetof(struct counters, total)),
+				       qemu_plugin_u64_get(field(offsetof(struct counters, core)),
 							   (unsigned int)i));
 	g_string_append_c(line, '\n');
 	qemu_plugin_outs(line->str);

@@ -13,14 +13,17 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
 
 import machine  # noqa: E402
-from machine import DEPS, EL2, ROOT, SVM, VMX, Failure, Machine, Scenario  # noqa: E402
+from machine import EL2, ROOT, SVM, VMX, Failure, Machine, Scenario  # noqa: E402
 
+USER_END = 1 << 47  # below are programs, above is the kernel
 PATIENCE = 300  # seconds that any one step may take on a loaded host
 PLUGIN = os.path.join(ROOT, "build/host/plugin_count.so")
 ICOUNT = ["-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
 VMRUN = b"\x0f\x01\xd8"
 # Addresses in the resident core whose execution the plugin reports.
-POINTS = ("vm_load", "vm_start", "vm_stop", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
+COMMANDS = ("vm_load", "vm_start", "vm_stop", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
+PAUSES = ("arch_wait", "arch_zero")  # a core sleeps; a core that has parked scrubs
+LOG = ("log_drain", "log_take")  # the system manager begins to write the log; takes a line, and after the last finds none
 
 
 # ---- The backends, as they are measured ------------------------------------------------------------------------------
@@ -79,6 +82,43 @@ def x86_bare(rig, cores, mib, words, folder):
             "-kernel", kernel, "-initrd", rig.initrd(), "-append", f"{X86_PLATFORM} {words}"]
 
 
+def bochs_bare(rig, cores, mib, words, folder):
+    """The same server with as many processors, of which Linux uses one. The firmware has a shell, but no ACPI: without an
+    MP table Linux does not take the local APIC's timer, which a guest of Bulkhead has."""
+    assert cores == 1
+    firmware_mib = 9  # what it keeps: Linux has about as much as a guest
+    disk, script = os.path.join(folder, "disk.img"), os.path.join(folder, "startup.nsh")
+    table = mp_table()
+    with open(script, "w", encoding="ascii") as f:
+        for at in range(0, len(table), 4):
+            f.write(f"mm {MP_TABLE + at:#x} {struct.unpack_from('<I', table, at)[0]:#x} -w 4 -n\r\n")
+        f.write(f"\\linux.efi initrd=\\initrd.gz {X86_PLATFORM} tsc_early_khz={BOCHS_HZ // 1000} {words}\r\n")
+    with open(disk, "wb") as f:
+        f.truncate(64 << 20)
+    subprocess.run(["/sbin/mkfs.vfat", "-F", "32", "-s", "1", disk], check=True, stdout=subprocess.DEVNULL)
+    for source, name in ((rig.backend.files["bzImage"], "linux.efi"), (rig.initrd(), "initrd.gz"), (script, "startup.nsh")):
+        subprocess.run(["mcopy", "-i", disk, source, f"::/{name}"], check=True)
+    return rig.backend.start({"cores": 1 + cores, "memory": firmware_mib + mib, "ips": BOCHS_HZ}, disk, None, None, folder)
+
+
+BOCHS_HZ = 100_000_000  # of the TSC
+MP_TABLE = 0x200  # in the first KiB, where Linux looks for it and UEFI has nothing
+
+
+def with_sum(table, at):
+    """@table with a byte at @at that makes all of its bytes 0 in sum."""
+    return table[:at] + bytes([-sum(table) % 256]) + table[at + 1:]
+
+
+def mp_table():
+    """One processor and nothing else. Intel MultiProcessor Specification 1.4, 4.1 to 4.3.1."""
+    processor = struct.pack("<BBBBIIII", 0, 0, 0x14, 3, 0, 0, 0, 0)  # APIC 0; enabled, the boot processor
+    header = struct.pack("<4sHBB8s12sIHHIHBB", b"PCMP", 44 + len(processor), 4, 0, b"BULKHEAD", b"BENCH       ", 0, 0, 1,
+                         0xfee00000, 0, 0, 0)
+    pointer = struct.pack("<4sIBBB5x", b"_MP_", MP_TABLE + 16, 1, 4, 0)
+    return with_sum(pointer, 10) + with_sum(header + processor, 7)
+
+
 X2APIC_FIRST = 0xb000000  # neither kernel nor initrd are there
 
 
@@ -111,7 +151,7 @@ ARM64 = Rig("arm64-el2", EL2, cpu="max,pauth-impdef=on", bootargs=f"{COMMON} kpt
             bare=arm64_bare)
 X86_SVM = Rig("x86-svm", SVM, cpu="max", bootargs=f"{COMMON} nopti", steady=X86_SLOW_CLOCK, exits=svm_exits,
               bare=x86_bare)
-X86_VMX = Rig("x86-vmx", VMX, cpu="", bootargs=f"{COMMON} nopti", plugin=False)
+X86_VMX = Rig("x86-vmx", VMX, cpu="", bootargs=f"{COMMON} nopti", plugin=False, bare=bochs_bare)
 RIGS = {rig.name: rig for rig in (ARM64, X86_SVM, X86_VMX)}
 
 
@@ -168,16 +208,9 @@ class Event:
         words = line.split()
         self.name = words[0]
         fields = dict(zip(words[1::2], words[2::2]))
+        self.vcpu, self.each = int(fields["vcpu"]), [int(n) for n in fields["each"].split(",")]
         self.total, self.core, self.exits, self.ipis, self.us = (
             int(fields[n]) for n in ("total", "core", "exits", "ipis", "us"))
-
-
-def read_events(path):
-    try:
-        with open(path, encoding="ascii") as f:
-            return [Event(line) for line in f if line.endswith("\n")]
-    except FileNotFoundError:
-        return []
 
 
 def phases(events):
@@ -189,20 +222,41 @@ def phases(events):
 
 # ---- Machines --------------------------------------------------------------------------------------------------------
 
+@dataclasses.dataclass
+class Report:
+    """What a guest says of its workloads."""
+    ticks: list  # of the processor's clock
+    ns: list
+    batches: int  # of the workload "share"
+    batch_ticks: float
+    clocks: str  # what the kernel keeps time by
+
+
 class Counted(Machine):
     """A running emulator and the plugin's events."""
 
     def events(self):
-        return read_events(self.scenario.path("events"))
+        """All so far."""
+        try:
+            with open(self.scenario.path("events"), encoding="ascii") as f:
+                f.seek(self._taken)
+                for line in f:
+                    if not line.endswith("\n"):
+                        break
+                    self._taken += len(line)
+                    self._events.append(Event(line))
+        except FileNotFoundError:
+            pass
+        return self._events
 
     def expect(self, pattern):
         return self.wait(pattern, timeout=PATIENCE)
 
-    def wait_event(self, name, count=1):
-        """Waits until @name has happened @count times; the last of them."""
+    def wait_event(self, name, count=1, vcpu=None):
+        """Waits until @name has happened @count times, on @vcpu if that is given; the last of them."""
         limit = time.monotonic() + PATIENCE
         while time.monotonic() < limit:
-            found = [e for e in self.events() if e.name == name]
+            found = [e for e in self.events() if e.name == name and vcpu in (None, e.vcpu)]
             if len(found) >= count:
                 return found[count - 1]
             if not self._read(time.monotonic() + 0.05):
@@ -212,10 +266,41 @@ class Counted(Machine):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.patience = PATIENCE
+        self._events, self._taken = [], 0
 
     def finish(self):
         self.wait_end()
         return self.events()
+
+    def look(self, core):
+        """Where @core is in its program, and whether the emulator says that it sleeps (None: it does not say)."""
+        registers = self.monitor.registers(core)
+        return registers.get("RIP", registers.get("PC")), registers.get("HLT")
+
+    def wait_at_work(self, cores):
+        """Until all of @cores, of guests that are up, run a program at once."""
+        self.until(lambda: all(0 < self.look(core)[0] < USER_END for core in cores), "not all are at work")
+
+    def wait_asleep(self, cores):
+        """Until all of @cores, of guests that are up, sleep in the kernel: they are where they were."""
+        def asleep(core):
+            looks = {self.look(core) for _ in range(5)}
+            at, halted = looks.pop()
+            return not looks and at > USER_END and halted in (1, None)
+
+        self.until(lambda: all(map(asleep, cores)), "not all are asleep")
+
+    def told(self, pattern):
+        """Waits for a line that the guest prints; what is in it."""
+        return self.wait(rf"work: {pattern}\n", timeout=PATIENCE)
+
+    def report(self):
+        """Waits for what work.c's "report" says."""
+        clocks = self.told(r"clocks (\S+ \S+)").group(1)
+        runs = [tuple(map(int, run)) for run in re.findall(r"work: ticks (\d+) ns (\d+)\n", self.text)]
+        batches = re.search(r"work: batches (\d+) ticks (\S+)\n", self.text)
+        return Report([ticks for ticks, _ in runs], [ns for _, ns in runs], int(batches.group(1)) if batches else 0,
+                      float(batches.group(2)) if batches else 0, clocks)
 
     def stats(self):
         """Exits by core and reason, from the hypervisor's own counters."""
@@ -227,6 +312,11 @@ class Counted(Machine):
         if not cores:
             self.fail("'stats' said nothing")
         return cores
+
+    def quiet_stats(self, vm):
+        """The same once the guest's last byte has been counted."""
+        self.settled(vm)
+        return self.stats()
 
 
 class Bare(Scenario):
@@ -274,7 +364,7 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None):
         at = symbols_of(rig)
         text, path = text_of(rig)
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
-                  *(f"at={at[p]:#x}:{p}" for p in POINTS), f"pc={entry_of(rig):#x}:guest"]
+                  *(f"at={at[p]:#x}:{p}" for p in COMMANDS + PAUSES + LOG), f"pc={entry_of(rig):#x}:guest"]
     options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
 
@@ -289,14 +379,14 @@ def native(rig, name, vm, icount=False, count="core"):
     return start(rig, scenario, command, {}, [f"count={count}"], icount and rig.icount)
 
 
-def side_by_side(runs):
-    """Runs emulators to their ends at the same time, one thread each; their events."""
+def side_by_side(runs, outcome_of=Counted.finish):
+    """Runs emulators at the same time, one thread each; what @outcome_of says of each."""
     outcome = [None] * len(runs)
 
     def one(i, make):
         try:
             with make() as emulator:
-                outcome[i] = emulator.finish()
+                outcome[i] = outcome_of(emulator)
         except (Failure, OSError, subprocess.SubprocessError) as error:
             outcome[i] = error
 
@@ -306,9 +396,9 @@ def side_by_side(runs):
             thread.start()
         for thread in threads:
             thread.join()
-    for events in outcome:
-        if isinstance(events, Exception):
-            raise events
+    for one_outcome in outcome:
+        if isinstance(one_outcome, Exception):
+            raise one_outcome
     return outcome
 
 

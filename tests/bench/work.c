@@ -7,22 +7,27 @@
  *	work run WORD...     what the words say, one after the other:
  *		NAME:UNITS        workload NAME between markers 1 and 2
  *		pause:MS          sleeps MS milliseconds, without markers
- *		say:N             prints a line "work: N", for an emulator without a plugin
- *		report            prints how far the processor's clock went in each workload
+ *		ask:N             prints a line "work: N" and waits for one, for an emulator without a plugin
+ *		report            prints how far two clocks went in each workload, the processor's and the kernel's
+ *		                  (nanoseconds), how many batches share made and what each takes of the processor's,
+ *		                  and what the kernel keeps time by
  *		off               switches the machine off
  *		stay              sleeps for ever
  *
  * A unit is: busy: 1000 turns of an empty loop; spin: the same on all processors; timer: one tick of a 1 kHz timer;
+ * share: the same, while a process of lower priority makes batches of 100 turns of an empty loop of what is left over;
  * fork: a fork, exec and wait of "busybox true"; idle: a millisecond asleep; ping: a byte from processor 0 to 1 and back;
  * wake: a byte to a sleeper on processor 1, from processor 0, once in a millisecond.
  */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -33,7 +38,11 @@
 
 #define BUSYBOX "/bin/busybox"
 #define NS_PER_MS 1000000L
+#define NS_PER_S 1000000000L
 #define MAX_RUNS 64
+#define BATCH 100 /* turns */
+#define SAMPLES 301
+#define BATCHES_PER_SAMPLE 10
 
 enum { MARK_SHELL, MARK_BEGIN, MARK_END };
 
@@ -126,14 +135,75 @@ static void timer(unsigned long units)
 
 	clock_gettime(CLOCK_MONOTONIC, first);
 	first->tv_nsec = (first->tv_nsec / grid + 2) * grid + NS_PER_MS / 2;
-	first->tv_sec += first->tv_nsec / 1000000000L;
-	first->tv_nsec %= 1000000000L;
+	first->tv_sec += first->tv_nsec / NS_PER_S;
+	first->tv_nsec %= NS_PER_S;
 	if (fd < 0 || timerfd_settime(fd, TFD_TIMER_ABSTIME, &rate, NULL) != 0)
 		die("timerfd");
 	for (unsigned long done = 0; done < units; done += ticks)
 		if (read(fd, &ticks, sizeof(ticks)) != sizeof(ticks))
 			die("timerfd");
 	close(fd);
+}
+
+static unsigned long long batch_ticks; /* of all in a sample, in the midst of SAMPLES */
+static volatile unsigned long long *batches;
+
+static void batch(void)
+{
+	unsigned long turns = BATCH;
+
+	COUNT_DOWN(turns);
+	(*batches)++;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Most samples have no interrupt in them. */
+static void time_batches(void)
+{
+	uint64_t sample[SAMPLES];
+
+	for (int i = 0; i < SAMPLES; i++) {
+		uint64_t begin = clock_ticks();
+
+		for (int k = 0; k < BATCHES_PER_SAMPLE; k++)
+			batch();
+		sample[i] = clock_ticks() - begin;
+	}
+	qsort(sample, SAMPLES, sizeof(sample[0]), compare);
+	batch_ticks = sample[SAMPLES / 2];
+	*batches = 0;
+}
+
+static void prepare_batches(void)
+{
+	batches = mmap(NULL, sizeof(*batches), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (batches == MAP_FAILED)
+		die("mmap");
+	time_batches();
+}
+
+static void share(unsigned long units)
+{
+	const struct sched_param none = {0};
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+			die("sched_setscheduler");
+		for (;;)
+			batch();
+	}
+	timer(units);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 }
 
 static void fork_exec(unsigned long units)
@@ -218,32 +288,78 @@ static const struct {
 	void (*run)(unsigned long units);
 } workloads[] = {
 	{"busy", busy},	    {"spin", spin}, {"timer", timer}, {"fork", fork_exec},
-	{"idle", sleep_ms}, {"ping", ping}, {"wake", wake},
+	{"idle", sleep_ms}, {"ping", ping}, {"wake", wake},   {"share", share},
 };
 
-static uint64_t ticks[MAX_RUNS]; /* of each workload so far */
+static struct {
+	uint64_t ticks;
+	uint64_t ns;
+} times[MAX_RUNS]; /* of each workload so far */
 static unsigned int runs;
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void print_file(const char *path)
+{
+	char line[64] = "?";
+	FILE *file = fopen(path, "r");
+
+	if (file == NULL || fgets(line, sizeof(line), file) == NULL)
+		die(path);
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	printf(" %s", line);
+}
+
+/* Several lines: the hypervisor's log breaks long ones. */
 static void report(void)
 {
-	printf("work: ticks");
 	for (unsigned int i = 0; i < runs; i++)
-		printf(" %llu", (unsigned long long)ticks[i]);
-	printf(" end\n");
+		printf("work: ticks %llu ns %llu\n", (unsigned long long)times[i].ticks,
+		       (unsigned long long)times[i].ns);
+	if (batches != NULL)
+		printf("work: batches %llu ticks %g\n", *batches,
+		       (double)batch_ticks / BATCHES_PER_SAMPLE);
+	printf("work: clocks");
+	print_file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+	print_file("/sys/devices/system/clockevents/clockevent0/current_device");
+	printf("\n");
 	fflush(stdout);
+}
+
+static void ask(unsigned long number)
+{
+	char line[64];
+
+	printf("work: %lu\n", number);
+	fflush(stdout);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		die("stdin");
 }
 
 static void measure(void (*work)(unsigned long units), unsigned long units)
 {
+	if (work == share)
+		prepare_batches();
 	mark(MARK_BEGIN);
+	uint64_t begin_ns = now_ns();
 	uint64_t begin = clock_ticks();
 
 	work(units);
 	uint64_t end = clock_ticks();
+	uint64_t end_ns = now_ns();
 
 	mark(MARK_END);
-	if (runs < MAX_RUNS)
-		ticks[runs++] = end - begin;
+	if (runs == MAX_RUNS)
+		return;
+	times[runs].ticks = end - begin;
+	times[runs++].ns = end_ns - begin_ns;
 }
 
 static void run(const char *word)
@@ -261,9 +377,8 @@ static void run(const char *word)
 	} else if (strncmp(word, "pause", length) == 0) {
 		sleep_ms(units);
 		return;
-	} else if (strncmp(word, "say", length) == 0) {
-		printf("work: %lu\n", units);
-		fflush(stdout);
+	} else if (strncmp(word, "ask", length) == 0) {
+		ask(units);
 		return;
 	} else if (strcmp(word, "report") == 0) {
 		report();
