@@ -158,10 +158,11 @@ MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
-run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs); Ctrl-C ends it
+run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs; CARD=1: launched by a card); Ctrl-C ends it
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B)
+	$(Q)$(if $(CARD),$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
+	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(CARD),--card)
 
 test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
