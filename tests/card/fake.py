@@ -135,7 +135,8 @@ class Hypervisor:
     def hello(self, **changes):
         props = {"version": cell(1), "build-id": cells64(self.build_id), "boot-id": cells64(self.boot_id),
                  "time-us": cells64(1000000), "machine": self.machine, "plan-size": cell(self.facts["plan_size"]),
-                 "core": cells64(*self.facts["core"]), "images": b"", "management-core": cell(0)}
+                 "core": cells64(*self.facts["core"]), "images": b"", "management-core": cell(0),
+                 "console-interrupt": cell(0)}
         props.update(changes)
         return {k: v for k, v in props.items() if v is not None}
 

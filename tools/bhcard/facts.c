@@ -28,6 +28,8 @@ static enum bh_error read_numbers(const void *tree, struct facts *f, struct bh_r
 		return missing(report, "time-us");
 	if (!tree_u32(tree, 0, "management-core", &f->management_core))
 		return missing(report, "management-core");
+	if (!tree_u32(tree, 0, "console-interrupt", &f->console_interrupt))
+		return missing(report, "console-interrupt");
 	return BH_OK;
 }
 

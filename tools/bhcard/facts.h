@@ -11,6 +11,7 @@ struct facts {
 	uint64_t boot_id;
 	uint64_t time_us; /* since the machine was started, when it said hello */
 	uint32_t management_core;
+	uint32_t console_interrupt; /* the lowest SPI for consoles; 0: any */
 	uint32_t nimages;
 	struct extent core;
 	struct extent images[CONFIG_MAX_VMS * PLAN_MAX_IMAGES];

@@ -208,6 +208,7 @@ static bool take_hello(void *context, const void *tree)
 		host->hello_at = now_seconds();
 		memset(&host->plan, 0, sizeof(host->plan));
 		host->plan.management_core = facts->management_core;
+		host->plan.console_interrupt = facts->console_interrupt;
 		host->plan.core = facts->core;
 		host->plan.nimages = facts->nimages;
 		memcpy(host->plan.images, facts->images, sizeof(facts->images));
