@@ -348,8 +348,10 @@ def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
     """Runs a Counted with these arguments of the plugin. @log: where the emulator's log of exits goes."""
     def with_counters(*arguments):
         counters = [PLUGIN, f"out={scenario.path('events')}", f"single={'on' if icount else 'off'}", *plugin]
-        return [*command(*arguments), *(["-plugin", ",".join(counters)] if rig.plugin else []),
-                *(ICOUNT if icount else []), *(log or [])]
+        run = [*command(*arguments), *(["-plugin", ",".join(counters)] if rig.plugin else []),
+               *(ICOUNT if icount else []), *(log or [])]
+        # Warnings of the emulator itself would come in the midst of a line.
+        return ["/bin/sh", "-c", 'exec "$@" 2>"$0"', scenario.path("errors"), *run]
 
     scenario.backend = dataclasses.replace(rig.backend, start=with_counters)
     return Counted(scenario, **options)
