@@ -149,14 +149,14 @@ static void answer(void *context, struct call *call)
 	if (route && call->nparts >= 3) {
 		host = card_find(card, call->part[2]);
 		if (!host) {
-			fail_with(&fail, FAIL_PATH, "there is no machine of this name");
+			fail_with(&fail, FAIL_PATH, "there is no machine '%.63s'", call->part[2]);
 			route = NULL;
 		}
 	}
 	if (route && call->nparts >= 5) {
 		vm = host_find(host, call->part[4]);
 		if (!vm) {
-			fail_with(&fail, FAIL_NO_VM, "there is no VM of this name");
+			fail_with(&fail, FAIL_NO_VM, "there is no VM '%.63s'", call->part[4]);
 			route = NULL;
 		}
 	}

@@ -49,9 +49,9 @@ void *api_upload_begin(void *context, const char *path, uint64_t size, struct fa
 	struct vm *vm = host ? host_find(host, t.vm) : NULL;
 
 	if (!host)
-		fail_with(fail, FAIL_PATH, "there is no machine of this name");
+		fail_with(fail, FAIL_PATH, "there is no machine '%s'", t.machine);
 	else if (!vm)
-		fail_with(fail, FAIL_NO_VM, "there is no VM of this name");
+		fail_with(fail, FAIL_NO_VM, "there is no VM '%s'", t.vm);
 	else if (size > card->image_limit)
 		fail_with(fail, FAIL_BIG, "the image has %llu bytes; at most %llu are allowed",
 			  (unsigned long long)size, (unsigned long long)card->image_limit);

@@ -176,7 +176,8 @@ void api_vm_stats(struct card *card, struct call *call, struct host *host, struc
 	if (!host->is_synced)
 		fail_with(&fail, FAIL_OFFLINE, "%s is not connected", host->name);
 	else if (vm->is == IS_ABSENT)
-		fail_with(&fail, FAIL_STATE, "%s was not started yet", vm->name);
+		fail_with(&fail, FAIL_STATE, "%s is %s; it has no counters yet", vm->name,
+			  vm_state_word(vm));
 	w = fail.status == 0 ? wait_for(card, call, vm) : NULL;
 	if (fail.status == 0 && !w)
 		return;
@@ -203,7 +204,8 @@ void api_console_post(struct card *card, struct call *call, struct host *host, s
 	if (!host->is_synced)
 		fail_with(&fail, FAIL_OFFLINE, "%s is not connected", host->name);
 	else if (vm->is != IS_RUNNING)
-		fail_with(&fail, FAIL_STATE, "%s does not run", vm->name);
+		fail_with(&fail, FAIL_STATE, "%s is %s; nobody takes what is typed", vm->name,
+			  vm_state_word(vm));
 	else if (size > FRAME_DATA_MAX)
 		fail_with(&fail, FAIL_BIG, "console: %zu bytes; at most %llu are allowed at once",
 			  size, (unsigned long long)FRAME_DATA_MAX);

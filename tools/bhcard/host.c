@@ -21,6 +21,15 @@ const char *vm_word(enum vm_is is)
 	return words[is];
 }
 
+const char *vm_state_word(const struct vm *vm)
+{
+	if (vm->is_ours && vm->spec.is_bare && vm->is == IS_ABSENT)
+		return "unconfigured";
+	if (!vm->host->is_synced)
+		return vm->planned[0] != '\0' || !vm->is_ours ? "unknown" : "defined";
+	return vm->is == IS_ABSENT ? "defined" : words[vm->is];
+}
+
 uint64_t now_seconds(void)
 {
 	struct timespec now;
@@ -109,7 +118,9 @@ struct vm *host_add(struct host *host, const json_t *json, struct fail *fail)
 	if (!spec_read(json, &spec, fail))
 		return NULL;
 	if (host_find(host, json_string_value(json_object_get(json, "name")))) {
-		fail_with(fail, 409, "BH_DUPLICATE", "there is a VM of this name already");
+		fail_with(fail, 409, "BH_DUPLICATE",
+			  "/vms/%s: two VMs have this name; each name may stand once",
+			  json_string_value(json_object_get(json, "name")));
 		return NULL;
 	}
 	vm = host_new_vm(host, json_string_value(json_object_get(json, "name")));
@@ -176,7 +187,8 @@ bool vm_may_change(const struct vm *vm, struct fail *fail)
 		return fail_with(fail, FAIL_BUSY, "%s: something else is being done with it",
 				 vm->name);
 	if (vm->want_running || (vm->is != IS_ABSENT && vm->is != IS_STOPPED))
-		return fail_with(fail, FAIL_STATE, "%s runs; stop it first", vm->name);
+		return fail_with(fail, FAIL_STATE, "%s is %s; stop it first", vm->name,
+				 vm_state_word(vm));
 	return true;
 }
 

@@ -142,6 +142,9 @@ void host_event(struct host *host, const char *vm, const char *kind, const char 
 
 const char *vm_word(enum vm_is is);
 
+/* The same as people see it (openapi.yaml, Vm.state). */
+const char *vm_state_word(const struct vm *vm);
+
 /* What the hypervisor has of @vm; NULL when it does not know it. */
 const struct plan_vm *vm_plan_of(const struct vm *vm);
 

@@ -497,10 +497,16 @@ static void run(struct op *op)
 	}
 }
 
+static bool wrong_state(const struct vm *vm, const char *done, struct fail *fail)
+{
+	return fail_with(fail, FAIL_STATE, "%s is %s; it cannot be %s now", vm->name,
+			 vm_state_word(vm), done);
+}
+
 static bool check_start(const struct vm *vm, struct fail *fail)
 {
 	if (vm->is == IS_RUNNING || vm->want_running)
-		return fail_with(fail, FAIL_STATE, "%s runs already", vm->name);
+		return wrong_state(vm, "started", fail);
 	if (vm->is_kept)
 		return true;
 	if (!vm->is_ours)
@@ -519,13 +525,15 @@ static bool check_delete(const struct vm *vm, enum op_kind kind, struct fail *fa
 				 "%s is the boot manifest's; it cannot be deleted", vm->name);
 	if (kind == OP_DELETE &&
 	    (vm->want_running || (vm->is != IS_ABSENT && vm->is != IS_STOPPED)))
-		return fail_with(fail, FAIL_STATE, "%s runs; stop it first", vm->name);
+		return wrong_state(vm, "deleted", fail);
 	return true;
 }
 
 /* May this be done now? */
 static bool check(const struct vm *vm, enum op_kind kind, struct fail *fail)
 {
+	static const char *const done[] = {"started", "stopped", "aborted",
+					   "reset",   "deleted", "deleted"};
 	bool offline = !vm->host->is_synced;
 	bool leaves = kind == OP_DELETE || kind == OP_CLEAR;
 
@@ -540,7 +548,7 @@ static bool check(const struct vm *vm, enum op_kind kind, struct fail *fail)
 	if (kind == OP_START)
 		return check_start(vm, fail);
 	if (vm->is != IS_RUNNING && !(kind == OP_STOP && vm->want_running))
-		return fail_with(fail, FAIL_STATE, "%s does not run", vm->name);
+		return wrong_state(vm, done[kind], fail);
 	return kind != OP_RESET || vm->is_kept || vm->is_ours ||
 	       fail_with(fail, FAIL_STATE, "%s is not the card's VM: it has no images here",
 			 vm->name);

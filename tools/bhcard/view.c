@@ -70,15 +70,6 @@ json_t *view_machine(const struct host *host)
 
 /* ---- A VM ---- */
 
-static const char *state_word(const struct vm *vm)
-{
-	if (vm->is_ours && vm->spec.is_bare && vm->is == IS_ABSENT)
-		return "unconfigured";
-	if (!vm->host->is_synced)
-		return vm->planned[0] != '\0' || !vm->is_ours ? "unknown" : "defined";
-	return vm->is == IS_ABSENT ? "defined" : vm_word(vm->is);
-}
-
 static void add_plan(json_t *json, const struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan_of(vm);
@@ -118,7 +109,7 @@ json_t *view_vm(const struct card *card, const struct vm *vm)
 	if (busy && strcmp(busy, "clear") == 0)
 		busy = "delete";
 	json = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:O?, s:{s:o, s:o}, s:I, s:I, s:s, s:o}",
-			 "name", vm->name, "state", state_word(vm), "wanted", wanted_word(vm),
+			 "name", vm->name, "state", vm_state_word(vm), "wanted", wanted_word(vm),
 			 "busy", busy, "kept", vm->is_kept, "spec", vm->json, "images", "kernel",
 			 view_image(&vm->image[0]), "initrd", view_image(&vm->image[1]), "restarts",
 			 (json_int_t)restarts, "console_dropped", (json_int_t)vm->dropped,
