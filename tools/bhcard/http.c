@@ -246,6 +246,8 @@ struct http *http_new(struct event_base *base, const struct http_site *site, voi
 	evhttp_set_max_headers_size(http->server, HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
 	evhttp_set_timeout(http->server, IDLE_SECONDS);
+	/* Who sends too much reads why, before it is hung up on. */
+	evhttp_set_flags(http->server, EVHTTP_SERVER_LINGERING_CLOSE);
 	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
 							 EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD |
 							 EVHTTP_REQ_PATCH | EVHTTP_REQ_OPTIONS);
