@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bhctl's completion: source it. Also for zsh, after `autoload -U bashcompinit && bashcompinit`.
+# bhctl's completion for bash: source it.
 
 # _bhctl_ask WORD ...: asks the daemon that the command line names; no answer is no words.
 _bhctl_ask() {
@@ -39,8 +39,8 @@ _bhctl_values() {
 }
 
 _bhctl() {
-	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= values i
-	local _bhctl_socket= _bhctl_machine=
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" values i
+	local _bhctl_socket="" _bhctl_machine=""
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--socket) _bhctl_socket=${COMP_WORDS[++i]} ;;

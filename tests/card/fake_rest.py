@@ -45,7 +45,7 @@ def size_of(value):
     number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
     size = int(number) * unit if number.isdigit() else 0
     if size < BLOCK or size % BLOCK:
-        raise Refusal(400, "BH_BAD_VALUE", f"memory: '{value}'; a multiple of 2 MiB is allowed")
+        raise Refusal(400, "BH_BAD_VALUE", f"memory: '{value}'; a multiple of 2M is allowed")
     return size
 
 
@@ -144,6 +144,8 @@ class Machine:
         self.events, self.event_id = collections.deque(maxlen=KEPT_EVENTS), 0
         self.log = bytearray(f"Bulkhead fake on {self.model()}\n".encode())
         self.since = time.time() - 60
+        if connected:
+            self.tell("connected", None, self.model())
 
     def model(self):
         return "QEMU Virtual Machine (ACPI)" if self.arch == "arm64" else "Standard PC (Q35 + ICH9, 2009)"
@@ -179,10 +181,11 @@ class Machine:
     # --- what happens ---
 
     def tell(self, event, vm=None, why=None):
-        self.event_id += 1
-        self.events.append({"id": self.event_id, "event": event, "machine": self.name, "vm": vm.name if vm else None,
-                            "time": time.time(), "why": why})
-        self.lock.notify_all()
+        with self.lock:
+            self.event_id += 1
+            self.events.append({"id": self.event_id, "event": event, "machine": self.name, "vm": vm.name if vm else None,
+                                "time": time.time(), "why": why})
+            self.lock.notify_all()
 
     def say(self, sentence):
         self.log += f"[{time.time() - self.since:12.6f}] core0: {sentence}\n".encode()
@@ -261,7 +264,7 @@ class Machine:
         vm.extra.clear()
         vm.guest.boot(len(vm.cores))
         self.step(vm, "running")
-        self.tell("started", vm)
+        self.tell("started", vm, "asked")
 
     def end(self, vm, event, why=None):
         vm.busy = {"stopped": "stop", "aborted": "abort"}.get(event)

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from fake import CONSOLE, START, Hypervisor, cells64
@@ -45,6 +46,13 @@ class Shells(Hypervisor):
     @staticmethod
     def cores(vm):
         return struct.unpack("<I", vm.plan[36:40])[0]
+
+    def do_abort(self, vm, _):
+        if vm.state != "running":
+            return self.wrong(vm)
+        self.end(vm)
+        threading.Timer(0.02, self.event, (vm.name, "aborted", "asked by the card")).start()
+        return 0, {}, {}
 
     def do_stats(self, vm, _):
         """As fake_rest's guests have them"""

@@ -35,8 +35,9 @@ class Map:
 
     def title(self):
         m = self.machine
-        counted = f"{count_text(m['cores'], 'core')}, {size_text(m['memory'])} of usable memory, {count_text(len(self.vms), 'VM')}"
-        return f"{m.get('model') or m['name']}, {m.get('arch')}: {counted}"
+        name = f"{m.get('model') or m['name']}, {m.get('arch')}"
+        cores, vms = count_text(m["cores"], "core"), count_text(len(self.vms), "VM")
+        return f"{name}: {cores}, {size_text(m['memory'])} of usable memory, {vms}"
 
 
 def vm_text(vm):
