@@ -25,6 +25,7 @@ struct http {
 	const struct http_site *site;
 	void *context;
 	char unix_path[108];
+	struct guard *guards;
 };
 
 struct stream {
@@ -256,10 +257,16 @@ struct http *http_new(struct event_base *base, const struct http_site *site, voi
 	return http;
 }
 
+struct guard **http_guards(struct http *http)
+{
+	return &http->guards;
+}
+
 void http_free(struct http *http)
 {
 	if (!http)
 		return;
+	http_upload_end(http);
 	evhttp_free(http->server);
 	if (http->unix_path[0] != '\0')
 		unlink(http->unix_path);

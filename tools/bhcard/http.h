@@ -78,6 +78,11 @@ void stream_end(struct stream *stream);
 
 /* Makes the bufferevent of a new connection, which may turn out to carry an upload. */
 struct bufferevent *http_upload_guard(struct event_base *base, void *http);
+
+/* Connections that are still looked at, for http_upload.c; and their end, before evhttp's own. */
+struct guard;
+struct guard **http_guards(struct http *http);
+void http_upload_end(struct http *http);
 struct event_base *http_base(const struct http *http);
 const struct http_site *http_site(const struct http *http, void **context);
 

@@ -15,8 +15,10 @@
 #define HEAD_MAX 8192
 
 struct guard {
+	struct guard *next, **link; /* of all that http_guards() has */
 	struct http *http;
 	struct bufferevent *bev;
+	struct event *accepted; /* pending until evhttp has set its callbacks */
 	bufferevent_data_cb read; /* evhttp's callbacks */
 	bufferevent_data_cb write;
 	bufferevent_event_cb event;
@@ -25,6 +27,16 @@ struct guard {
 	uint64_t left; /* bytes of it */
 	bool is_answered; /* what still comes is thrown away until the client has gone */
 };
+
+static void guard_free(struct guard *g)
+{
+	*g->link = g->next;
+	if (g->next)
+		g->next->link = g->link;
+	if (g->accepted)
+		event_free(g->accepted);
+	free(g);
+}
 
 /* Gives the connection back to evhttp. */
 static void give_back(struct guard *g)
@@ -42,7 +54,7 @@ static void close_connection(struct guard *g, short what)
 		site->upload_drop(g->upload);
 	give_back(g);
 	g->event(bev, what, g->context); /* frees it */
-	free(g);
+	guard_free(g);
 }
 
 static const char *reason(int status)
@@ -224,7 +236,7 @@ static void on_first(struct guard *g)
 	}
 	give_back(g);
 	g->read(bev, g->context);
-	free(g);
+	guard_free(g);
 }
 
 static void on_read(struct bufferevent *bev, void *context)
@@ -266,18 +278,57 @@ static void on_accepted(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	event_free(g->accepted);
+	g->accepted = NULL;
 	bufferevent_getcb(g->bev, &g->read, &g->write, &g->event, &g->context);
 	if (bufferevent_decref(g->bev) || !g->event || !g->read)
-		free(g); /* it failed already */
+		guard_free(g); /* it failed already */
 	else
 		bufferevent_setcb(g->bev, on_read, on_write, on_event, g);
 }
 
+void http_upload_end(struct http *http)
+{
+	void *context;
+	const struct http_site *site = http_site(http, &context);
+
+	while (*http_guards(http)) {
+		struct guard *g = *http_guards(http);
+
+		if (g->upload)
+			site->upload_drop(g->upload);
+		if (g->accepted)
+			bufferevent_decref(g->bev);
+		guard_free(g);
+	}
+}
+
+static struct guard *guard_new(struct event_base *base, struct http *http, struct bufferevent *bev)
+{
+	struct guard *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->accepted = evtimer_new(base, on_accepted, g);
+	if (!g->accepted) {
+		free(g);
+		return NULL;
+	}
+	g->http = http;
+	g->bev = bev;
+	g->link = http_guards(http);
+	g->next = *g->link;
+	*g->link = g;
+	if (g->next)
+		g->next->link = &g->next;
+	bufferevent_incref(bev);
+	event_active(g->accepted, EV_TIMEOUT, 1); /* before anything can be read */
+	return g;
+}
+
 struct bufferevent *http_upload_guard(struct event_base *base, void *http)
 {
-	const struct timeval now = {0, 0};
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	struct guard *g = NULL;
 	void *context;
 
 	if (!bev)
@@ -285,12 +336,6 @@ struct bufferevent *http_upload_guard(struct event_base *base, void *http)
 	/* More than a body and its head need not be read ahead. */
 	bufferevent_setwatermark(bev, EV_READ, 0, HTTP_BODY_MAX + 2 * HEAD_MAX + 65536);
 	if (http_site(http, &context)->is_upload)
-		g = calloc(1, sizeof(*g));
-	if (g) {
-		g->http = http;
-		g->bev = bev;
-		bufferevent_incref(bev);
-		event_base_once(base, -1, EV_TIMEOUT, on_accepted, g, &now);
-	}
+		guard_new(base, http, bev);
 	return bev;
 }
