@@ -32,9 +32,6 @@ void message_hello(struct payload *p);
 /* Bytes for a VM's console. */
 void message_console(const void *tree);
 
-/* Microseconds since the machine's counter began. */
-uint64_t microseconds(uint64_t ticks);
-
 /* True when @tree, of @size bytes, is a device tree that libfdt can be trusted with. Not changed by the other side any more. */
 bool payload_valid(const void *tree, uint32_t size);
 

@@ -15,6 +15,9 @@
 /* The C entry, on the boot core, on the firmware's tables. */
 void core_main(const struct boot_info *info) __attribute__((noreturn));
 
+/* A value of arch_ticks() as time since the machine's counter began. */
+uint64_t microseconds(uint64_t ticks);
+
 /* True while the firmware's or our tables map the UART, so that a panic can be printed. */
 void log_start(const struct machine *machine);
 
@@ -98,20 +101,20 @@ void vm_receive(const struct plan_vm *plan, uint32_t image, uint64_t offset, con
 		uint64_t size);
 void vm_load_end(struct vm *vm);
 
-/* Start from the store: all steps. BH_WRONG_STATE unless the VM is stopped and its images are there. */
-enum bh_error vm_load_and_start(struct vm *vm);
+/* Start of a loaded VM, or of a stopped one from the store. BH_WRONG_STATE in any other state, or when its images are not there. */
+enum bh_error vm_launch(struct vm *vm);
 
 /* Start steps 5 to 7 of a loaded VM. BH_WRONG_STATE in any other state. */
 enum bh_error vm_start(struct vm *vm);
-
-/* Forgets the images of a loaded or loading VM. BH_WRONG_STATE in any other state. */
-enum bh_error vm_unload(struct vm *vm);
 
 /*
  * Stop of a running VM, @why for the log. BH_CORE_LOST when a core stays in its
  * guest: then the VM keeps all it has. BH_WRONG_STATE when it does not run.
  */
 enum bh_error vm_stop(struct vm *vm, const char *why);
+
+/* The same also for one that is loaded or being loaded: that forgets its images. */
+enum bh_error vm_end(struct vm *vm, const char *why);
 
 /* Takes an event of one of @vm's cores to its end: stop, restart or abort. */
 void vm_event(struct vm *vm, struct mailbox *from);

@@ -163,9 +163,9 @@ enum bh_error vm_load(struct vm *vm)
 	return BH_OK;
 }
 
-enum bh_error vm_load_and_start(struct vm *vm)
+enum bh_error vm_launch(struct vm *vm)
 {
-	enum bh_error error = vm_load(vm);
+	enum bh_error error = vm->state == VM_LOADED ? BH_OK : vm_load(vm);
 
 	return error != BH_OK ? error : vm_start(vm);
 }
@@ -238,17 +238,6 @@ static void forget_events(const struct vm *vm)
 		store_release(&mailbox_of(vm, i)->event, EVENT_NONE);
 }
 
-enum bh_error vm_unload(struct vm *vm)
-{
-	if (vm->state == VM_LOADING)
-		map_memory(vm, false);
-	else if (vm->state != VM_LOADED)
-		return BH_WRONG_STATE;
-	vm_scrub_begin(vm);
-	vm_scrub_end(vm);
-	return BH_OK;
-}
-
 static enum bh_error stop(struct vm *vm, const char *why)
 {
 	if (!vm_state_allows((enum vm_state)vm->state, VM_STOPPING))
@@ -282,6 +271,17 @@ enum bh_error vm_stop(struct vm *vm, const char *why)
 	return error;
 }
 
+enum bh_error vm_end(struct vm *vm, const char *why)
+{
+	if (vm->state == VM_LOADING)
+		map_memory(vm, false);
+	else if (vm->state != VM_LOADED)
+		return vm_stop(vm, why);
+	vm_scrub_begin(vm);
+	vm_scrub_end(vm);
+	return BH_OK;
+}
+
 /* True when @vm may restart now; counts it. */
 static bool restart_allowed(struct vm *vm)
 {
@@ -307,7 +307,7 @@ static void restart(struct vm *vm)
 	}
 	log_line("%s: restart %u of %u in %u s", name(vm), vm->restarts, plan->restart_limit,
 		 plan->restart_window);
-	vm_load_and_start(vm);
+	vm_launch(vm);
 }
 
 /* What a core's event is called, for the log and for the card. */

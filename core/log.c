@@ -23,14 +23,20 @@ void log_start(const struct machine *machine)
 	have_uart = machine->uart.v != 0;
 }
 
-static size_t stamp(char *line, size_t size)
+uint64_t microseconds(uint64_t ticks)
 {
 	uint64_t rate = arch_tick_rate();
-	uint64_t now = arch_ticks();
+
+	return ticks / rate * 1000000 + ticks % rate * 1000000 / rate;
+}
+
+static size_t stamp(char *line, size_t size)
+{
+	uint64_t now = microseconds(arch_ticks());
 	const struct cpu *cpu = arch_this_cpu();
 
-	return bh_format(line, size, "[%5u.%06u] core%u: ", (unsigned)(now / rate),
-			 (unsigned)(now % rate * 1000000 / rate), cpu != NULL ? cpu->index : 0);
+	return bh_format(line, size, "[%5u.%06u] core%u: ", (unsigned)(now / 1000000),
+			 (unsigned)(now % 1000000), cpu != NULL ? cpu->index : 0);
 }
 
 static size_t line_at(uint32_t at)

@@ -78,13 +78,6 @@ static bool get_u64(const void *tree, const char *name, uint64_t *value)
 	return cells != NULL;
 }
 
-uint64_t microseconds(uint64_t ticks)
-{
-	uint64_t rate = arch_tick_rate();
-
-	return ticks / rate * 1000000 + ticks % rate * 1000000 / rate;
-}
-
 /* ---- Requests ---- */
 
 /* What a request came with, and what is to be said. @vm: the VM it names, for those that name one. */
@@ -172,13 +165,7 @@ static enum bh_error do_image(struct request *r)
 
 static enum bh_error do_start(struct request *r)
 {
-	return r->vm->state == VM_STOPPED && plan_vm_kept(vm_plan(r->vm)) ? vm_load_and_start(r->vm)
-									  : vm_start(r->vm);
-}
-
-static enum bh_error stop_now(struct vm *vm, const char *why)
-{
-	return vm->state == VM_LOADED || vm->state == VM_LOADING ? vm_unload(vm) : vm_stop(vm, why);
+	return vm_launch(r->vm);
 }
 
 static enum bh_error do_stop(struct request *r)
@@ -186,14 +173,14 @@ static enum bh_error do_stop(struct request *r)
 	uint32_t grace;
 
 	if (!get_u32(r->tree, "grace-ms", &grace) || r->vm->state != VM_RUNNING)
-		return stop_now(r->vm, "asked by the card");
+		return vm_end(r->vm, "asked by the card");
 	r->vm->stop_at = arch_ticks() + (uint64_t)grace * arch_tick_rate() / 1000;
 	return BH_OK;
 }
 
 static enum bh_error do_abort(struct request *r)
 {
-	return stop_now(r->vm, "aborted by the card");
+	return vm_end(r->vm, "aborted by the card");
 }
 
 static enum bh_error do_reset(struct request *r)
@@ -202,7 +189,7 @@ static enum bh_error do_reset(struct request *r)
 		return BH_WRONG_STATE;
 	enum bh_error error = vm_stop(r->vm, "reset by the card");
 
-	return error != BH_OK ? error : vm_load_and_start(r->vm);
+	return error != BH_OK ? error : vm_launch(r->vm);
 }
 
 static enum bh_error do_delete(struct request *r)

@@ -940,16 +940,6 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 	return error;
 }
 
-/* The first slot nobody is in; CONFIG_MAX_VMS when there is none. */
-static uint32_t vacant_slot(const struct plan *plan)
-{
-	uint32_t slot = 0;
-
-	while (slot < plan->nvms && !plan_vm_vacant(&plan->vm[slot]))
-		slot++;
-	return slot;
-}
-
 /* The plan that is in use must be a good one: steps follow its numbers. */
 static enum bh_error check_before(const struct planner *p, const struct manifest_vm *want)
 {
@@ -957,7 +947,7 @@ static enum bh_error check_before(const struct planner *p, const struct manifest
 
 	if (error == BH_OK)
 		error = check_input(p);
-	if (error == BH_OK && vacant_slot(p->plan) == CONFIG_MAX_VMS)
+	if (error == BH_OK && plan_vacant_slot(p->plan) == CONFIG_MAX_VMS)
 		error = bh_fail(p->report, BH_TOO_MANY,
 				"/vms/%s: this is VM number %u; this build allows %u VMs",
 				want->name, CONFIG_MAX_VMS + 1, CONFIG_MAX_VMS);
@@ -982,7 +972,7 @@ enum bh_error plan_add(struct plan *plan, const struct machine *machine,
 
 	if (error != BH_OK)
 		return error;
-	at = vacant_slot(plan);
+	at = plan_vacant_slot(plan);
 	before = plan->vm[at];
 	memset(&plan->vm[at], 0, sizeof(before));
 	know_owners(&p);

@@ -31,3 +31,12 @@ uint64_t plan_vm_memory(const struct plan_vm *vm)
 		bytes += vm->region[i].size;
 	return bytes;
 }
+
+uint32_t plan_vacant_slot(const struct plan *plan)
+{
+	uint32_t slot = 0;
+
+	while (slot < plan->nvms && !plan_vm_vacant(&plan->vm[slot]))
+		slot++;
+	return slot;
+}

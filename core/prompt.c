@@ -68,10 +68,8 @@ static void do_start(const char *name)
 {
 	struct vm *vm = find_vm(name);
 
-	if (vm == NULL)
-		return;
-	enum bh_error error = vm->state == VM_LOADED ? BH_OK : vm_load(vm);
-	answer(error != BH_OK ? error : vm_start(vm));
+	if (vm != NULL)
+		answer(vm_launch(vm));
 }
 
 static void do_load(const char *name)
@@ -87,9 +85,7 @@ static void do_stop(const char *name)
 	struct vm *vm = find_vm(name);
 
 	if (vm != NULL)
-		answer(vm->state == VM_LOADED || vm->state == VM_LOADING
-			       ? vm_unload(vm)
-			       : vm_stop(vm, "asked by the operator"));
+		answer(vm_end(vm, "asked by the operator"));
 }
 
 static void do_stats(const char *unused)

@@ -69,14 +69,22 @@ void records_use(const struct boot_info *info)
 	plan = info->plan;
 }
 
+/* @count pages in a row, taken one by one: they need no alignment. */
+static pa_t take_pages(struct page_pool *pool, uint64_t count)
+{
+	pa_t first = pool->next;
+
+	for (uint64_t i = 0; i < count; i++)
+		BH_CHECK(pool_take(pool, 1).v != 0);
+	return first;
+}
+
 /* A guard page, the stack, the record, the architecture's: the guard stays unmapped, so an overflow faults. */
 void make_cpus(struct page_pool *pool)
 {
 	const struct machine *machine = &boot->machine;
 
-	cpu_blocks = pool->next;
-	for (uint64_t i = 0; i < (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU; i++)
-		BH_CHECK(pool_take(pool, 1).v != 0); /* one by one: they need no alignment */
+	cpu_blocks = take_pages(pool, (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU);
 	for (uint32_t i = 0; i < machine->ncpus; i++) {
 		cpus[i] = pa_to_ptr(pa(stack_top(i).v));
 		cpus[i]->index = i;
@@ -113,13 +121,8 @@ void make_own_space(struct page_pool *pool)
 /* Mapped with the rest of the pool. */
 void make_card(struct page_pool *pool)
 {
-	pa_t bounce = pool->next;
-
-	if (!plan.card.present)
-		return;
-	for (uint32_t i = 0; i < CARD_PAGES; i++)
-		BH_CHECK(pool_take(pool, 1).v != 0); /* one by one: they need no alignment */
-	vsock_use(&plan.card, bounce);
+	if (plan.card.present)
+		vsock_use(&plan.card, take_pages(pool, CARD_PAGES));
 }
 
 /* Record, console ring and tables of one VM, all from its own extent. */
@@ -130,12 +133,9 @@ void make_vm(uint32_t index)
 
 	own_map(extent, PT_DATA);
 	pa_t record = pool_take(&own, VM_RECORD_PAGES);
-	pa_t ring = own.next;
+	pa_t ring = take_pages(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
 
 	BH_CHECK(record.v != 0);
-	/* One by one: it needs no alignment. */
-	for (uint64_t i = 0; i < CONSOLE_TX_SIZE / PAGE_SIZE; i++)
-		BH_CHECK(pool_take(&own, 1).v != 0);
 	vms[index] = pa_to_ptr(record);
 	vms[index]->tx = pa_to_ptr(ring);
 	vms[index]->index = index;

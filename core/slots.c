@@ -23,15 +23,6 @@ static enum bh_error check(const struct plan *candidate, uint32_t slot, struct b
 	return error != BH_OK ? error : cores_free(want);
 }
 
-static uint32_t vacant_slot(const struct plan *plan)
-{
-	uint32_t slot = 0;
-
-	while (slot < plan->nvms && !plan_vm_vacant(&plan->vm[slot]))
-		slot++;
-	return slot;
-}
-
 enum bh_error vm_create(const struct plan_vm *want, uint32_t *slot, struct bh_report *report)
 {
 	static struct plan candidate;
@@ -43,7 +34,7 @@ enum bh_error vm_create(const struct plan_vm *want, uint32_t *slot, struct bh_re
 		*slot = there->index;
 		return memcmp(vm_plan(there), want, sizeof(*want)) == 0 ? BH_OK : BH_DUPLICATE;
 	}
-	*slot = vacant_slot(plan);
+	*slot = plan_vacant_slot(plan);
 	if (*slot == CONFIG_MAX_VMS)
 		return BH_TOO_MANY;
 	candidate = *plan;

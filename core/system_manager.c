@@ -98,7 +98,7 @@ static void start_all(const struct plan *plan)
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		if (plan->vm[i].autostart == 0)
 			continue;
-		vm_load_and_start(vm_record(i));
+		vm_launch(vm_record(i));
 	}
 }
 

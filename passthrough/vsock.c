@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One vsock stream (virtio 1.2 5.10). Whatever the device says is copied out of its reach before it is looked at. */
 #include <bulkhead/arch.h>
+#include <bulkhead/protocol.h>
 #include <bulkhead/vsock.h>
 
 #include <string.h>
@@ -38,7 +39,6 @@ struct packet_header {
 
 static_assert(sizeof(struct packet_header) == 44, "struct virtio_vsock_hdr");
 
-#define CARD_CID 2 /* 5.10.4: the host's */
 #define FIRST_PORT 1024U
 #define BUFFER_OFFSET 4U /* in its page, so that what follows the header is aligned to 8 bytes */
 #define BUFFER_BYTES ((uint32_t)PAGE_SIZE - BUFFER_OFFSET)
@@ -148,8 +148,10 @@ static uint32_t free_tx(void)
 
 	while ((error = virtq_take(&v.queue[TX], &id, &length)) == BH_OK)
 		;
-	if (error == BH_NO_DEVICE)
+	if (error == BH_NO_DEVICE) {
 		give_up();
+		return 0;
+	}
 	return VIRTQ_SIZE - (uint16_t)(v.queue[TX].offered - v.queue[TX].taken);
 }
 
@@ -159,7 +161,7 @@ static void send(uint16_t op, uint32_t flags, const void *data, uint32_t length)
 	uint32_t id = (uint32_t)__builtin_ctzll(~v.queue[TX].outstanding);
 	uint8_t *to = pa_to_ptr(buffer(TX, id));
 	struct packet_header header = {.src_cid = v.cid,
-				       .dst_cid = CARD_CID,
+				       .dst_cid = PROTOCOL_CARD_CID,
 				       .src_port = v.port,
 				       .dst_port = v.peer_port,
 				       .length = length,
@@ -177,7 +179,7 @@ static void send(uint16_t op, uint32_t flags, const void *data, uint32_t length)
 
 static bool send_control(uint16_t op, uint32_t flags)
 {
-	if (!v.up || free_tx() == 0 || !v.up)
+	if (!v.up || free_tx() == 0)
 		return false;
 	send(op, flags, "", 0);
 	virtq_kick(&v.queue[TX]);
@@ -212,8 +214,9 @@ void vsock_close(void)
 
 static bool is_ours(const struct packet_header *h)
 {
-	return v.state != VSOCK_CLOSED && h->type == TYPE_STREAM && h->src_cid == CARD_CID &&
-	       h->dst_cid == v.cid && h->src_port == v.peer_port && h->dst_port == v.port;
+	return v.state != VSOCK_CLOSED && h->type == TYPE_STREAM &&
+	       h->src_cid == PROTOCOL_CARD_CID && h->dst_cid == v.cid &&
+	       h->src_port == v.peer_port && h->dst_port == v.port;
 }
 
 /* True when the packet's buffer stays: it has data to read. */
@@ -335,7 +338,7 @@ uint32_t vsock_write(const void *from, uint32_t size)
 
 	if (v.state != VSOCK_OPEN)
 		return 0;
-	for (uint32_t free = free_tx(); done < size && v.up && free > CONTROL_BUFFERS; free--) {
+	for (uint32_t free = free_tx(); done < size && free > CONTROL_BUFFERS; free--) {
 		uint32_t on_way = v.sent - v.peer_forwarded;
 		uint32_t part = size - done < PACKET_BYTES ? size - done : PACKET_BYTES;
 

@@ -194,6 +194,9 @@ static inline bool plan_vm_vacant(const struct plan_vm *vm)
 	return vm->name[0] == '\0';
 }
 
+/* The first vacant slot of @plan, or the one behind all: CONFIG_MAX_VMS when there is none. */
+uint32_t plan_vacant_slot(const struct plan *plan);
+
 /* True when the hypervisor's extent for @vm is a claim of its own and not a part of plan.core. */
 static inline bool plan_vm_apart(const struct plan *plan, const struct plan_vm *vm)
 {

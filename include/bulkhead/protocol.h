@@ -19,28 +19,23 @@
 #define FRAME_PAYLOAD_MAX (64 * KIB)
 #define FRAME_DATA_MAX (60 * KIB) /* of an image or of console bytes in one frame */
 
-/* Type, name and direction: C from the card, H from the hypervisor. */
-#define MESSAGES(X)                                                                                \
-	X(MESSAGE_HELLO, 1, "hello") /* H: first frame of a connection */                          \
-	X(MESSAGE_PING, 2, "ping") /* C */                                                         \
-	X(MESSAGE_LIST, 3, "list") /* C */                                                         \
-	X(MESSAGE_INFO, 4, "info") /* C */                                                         \
-	X(MESSAGE_STATS, 5, "stats") /* C */                                                       \
-	X(MESSAGE_CREATE, 6, "create") /* C */                                                     \
-	X(MESSAGE_IMAGE, 7, "image") /* C */                                                       \
-	X(MESSAGE_START, 8, "start") /* C */                                                       \
-	X(MESSAGE_STOP, 9, "stop") /* C */                                                         \
-	X(MESSAGE_ABORT, 10, "abort") /* C */                                                      \
-	X(MESSAGE_RESET, 11, "reset") /* C */                                                      \
-	X(MESSAGE_DELETE, 12, "delete") /* C */                                                    \
-	X(MESSAGE_CONSOLE, 13, "console") /* C and H; not answered */                              \
-	X(MESSAGE_LOG, 14, "log") /* H; not answered */                                            \
-	X(MESSAGE_EVENT, 15, "event") /* H; not answered */
-
+/* What a frame is about. C: from the card, H: from the hypervisor. */
 enum message {
-#define MESSAGE_NUMBER(name, number, text) name = number,
-	MESSAGES(MESSAGE_NUMBER)
-#undef MESSAGE_NUMBER
+	MESSAGE_HELLO = 1, /* H: first frame of a connection */
+	MESSAGE_PING, /* C */
+	MESSAGE_LIST, /* C */
+	MESSAGE_INFO, /* C */
+	MESSAGE_STATS, /* C */
+	MESSAGE_CREATE, /* C */
+	MESSAGE_IMAGE, /* C */
+	MESSAGE_START, /* C */
+	MESSAGE_STOP, /* C */
+	MESSAGE_ABORT, /* C */
+	MESSAGE_RESET, /* C */
+	MESSAGE_DELETE, /* C */
+	MESSAGE_CONSOLE, /* C and H; not answered */
+	MESSAGE_LOG, /* H; not answered */
+	MESSAGE_EVENT, /* H; not answered */
 };
 
 /* What stands before each payload. */
