@@ -303,6 +303,13 @@ class Hypervisor:
         vm.state = "stopped"
         vm.images, vm.stream = {}, None
 
+    def ends_unseen(self, name):
+        """The VM ends while there is no connection, and no event tells of it."""
+        self.disconnect()
+        self.closed.wait(10)
+        self.end(self.vms[name])
+        self.connect()
+
     def do_stop(self, vm, props):
         if vm.state not in ("running", "loading", "loaded"):
             return self.wrong(vm)

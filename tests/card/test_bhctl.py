@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """bhctl, each command of it, as a person and as a script use it."""
+import contextlib
 import json
 import os
 import pathlib
@@ -437,9 +438,9 @@ def test_daemon_that_died(tmp_path):
     assert "Connection refused; is bhcard running?" in Ctl(path, tmp_path).fails(3, "list")
 
 
-@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe",
-                                    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>"])
-def test_what_answers_is_no_daemon(tmp_path, answer):
+@contextlib.contextmanager
+def answering(tmp_path, answer):
+    """A socket whose first client gets @answer, whatever it says."""
     path = str(tmp_path / "odd.sock")
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(path)
@@ -452,23 +453,20 @@ def test_what_answers_is_no_daemon(tmp_path, answer):
             connection.close()
         thread = threading.Thread(target=serve)
         thread.start()
-        sentence = Ctl(path, tmp_path).fails(3, "list")
+        yield path
         thread.join()
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe",
+                                    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>"])
+def test_what_answers_is_no_daemon(tmp_path, answer):
+    with answering(tmp_path, answer) as path:
+        sentence = Ctl(path, tmp_path).fails(3, "list")
     assert sentence.startswith("bhctl: ") and "\n" not in sentence
 
 
 def test_refusal_without_a_sentence(tmp_path):
-    path = str(tmp_path / "odd.sock")
-    with socket.socket(socket.AF_UNIX) as s:
-        s.bind(path)
-        s.listen()
-
-        def serve():
-            connection, _ = s.accept()
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\nno")
-            connection.close()
-        threading.Thread(target=serve).start()
+    with answering(tmp_path, b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\nno") as path:
         assert Ctl(path, tmp_path).fails(1, "list") == "bhctl: bhcard answered 502 Bad Gateway"
 
 

@@ -63,10 +63,7 @@ def test_events_in_order(card, hyp):
 def test_stop_while_it_waits_for_an_event(card, hyp):
     card.define()
     card.post("vms/web/start")
-    hyp.disconnect()
-    hyp.closed.wait(10)
-    hyp.end(hyp.vms["web"])
-    hyp.connect()
+    hyp.ends_unseen("web")
     wait(lambda: card.vm("web")["state"] == "stopped")
     assert card.post("vms/web/stop").status == 200
     assert card.vm("web")["wanted"] == "stopped"

@@ -121,10 +121,7 @@ def test_an_end_that_is_heard_of_late(card, hyp):
     """Off while the card was away; the event comes after the list."""
     card.define(restart={"policy": "on-failure"})
     card.post("vms/web/start")
-    hyp.disconnect()
-    hyp.closed.wait(10)
-    hyp.end(hyp.vms["web"])
-    hyp.connect()
+    hyp.ends_unseen("web")
     wait(lambda: card.ask("GET", "/v1/machines/m1").json["connected"])
     hyp.event("web", "off")
     wait(lambda: card.vm("web")["wanted"] == "stopped")
@@ -134,10 +131,7 @@ def test_an_end_that_is_heard_of_late(card, hyp):
 def test_an_end_that_nobody_saw(card, hyp):
     card.define()
     card.post("vms/web/start")
-    hyp.disconnect()
-    hyp.closed.wait(10)
-    hyp.end(hyp.vms["web"])
-    hyp.connect()
+    hyp.ends_unseen("web")
     wait(lambda: hyp.vms["web"].starts == 2)
 
 

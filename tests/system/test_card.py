@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The card manages a server: bhcard and bhvsock as they are, the real image at the other end of QEMU's vsock device."""
-import os
 import re
 import socket
 import struct
-import sys
 import time
 
 import pytest
 
-from machine import SECONDS, manifest
+from machine import SECONDS, manifest  # before the two: it knows where they are
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
-
-from cardside import MACHINE, CardSide  # noqa: E402
-from machines import CARD  # noqa: E402
+from cardside import MACHINE, CardSide
+from machines import CARD
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 

@@ -117,4 +117,23 @@ static inline void refused(enum bh_error error, const char *sentence)
 	assert_string_equal(bh_error_name(report.error), bh_error_name(error));
 }
 
+/*
+ * One way of breaking a plan, and what plan_check() says of it. A test lists its
+ * ways as BREAKS(X), each X(name, statement, error): BREAKS(BREAK_FUNCTION)
+ * makes the functions, {BREAKS(BREAK_CASE)} the table.
+ */
+struct broken {
+	const char *name;
+	void (*apply)(void);
+	enum bh_error error;
+};
+
+#define BREAK_FUNCTION(name, statement, error)                                                     \
+	static void break_##name(void)                                                             \
+	{                                                                                          \
+		(void)(statement);                                                                 \
+	}
+
+#define BREAK_CASE(name, statement, error) {#name, break_##name, error},
+
 #endif

@@ -134,20 +134,9 @@ static void make_candidate(void)
 	X(seed_outside, NEW.rng_seed_offset = UINT32_MAX, BH_BAD_PLAN)                             \
 	X(too_many_slots, plan.nvms = UINT32_MAX, BH_BAD_PLAN)
 
-#define BREAK_FUNCTION(name, statement, error)                                                     \
-	static void break_##name(void)                                                             \
-	{                                                                                          \
-		(void)(statement);                                                                 \
-	}
 BREAKS(BREAK_FUNCTION)
 
-static const struct broken {
-	const char *name;
-	void (*apply)(void);
-	enum bh_error error;
-} broken[] = {
-#define BREAK_CASE(name, statement, error) {#name, break_##name, error},
-	BREAKS(BREAK_CASE)};
+static const struct broken broken[] = {BREAKS(BREAK_CASE)};
 
 static void test_broken(void **state)
 {

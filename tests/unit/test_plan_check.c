@@ -123,20 +123,9 @@ static void make_plan(void)
 	X(hypervisor_extent_outside, DB.hypervisor.base.v += PAGE_SIZE, BH_BAD_PLAN)               \
 	X(hypervisor_extents_overlap, WEB.hypervisor.base.v += PAGE_SIZE, BH_OVERLAP)
 
-#define BREAK_FUNCTION(name, statement, error)                                                     \
-	static void break_##name(void)                                                             \
-	{                                                                                          \
-		(void)(statement);                                                                 \
-	}
 BREAKS(BREAK_FUNCTION)
 
-static const struct broken {
-	const char *name;
-	void (*apply)(void);
-	enum bh_error error;
-} broken[] = {
-#define BREAK_CASE(name, statement, error) {#name, break_##name, error},
-	BREAKS(BREAK_CASE)};
+static const struct broken broken[] = {BREAKS(BREAK_CASE)};
 
 static void test_broken(void **state)
 {

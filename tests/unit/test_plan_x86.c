@@ -398,7 +398,7 @@ static void printed_plan(void **state)
 BREAKS(BREAK_TEST)
 
 #define T(name, ...) cmocka_unit_test_setup(name, set_up_x86)
-#define BREAK_CASE(name, ...) T(name),
+#define BREAK_LISTED(name, ...) T(name),
 
 int main(void)
 {
@@ -428,7 +428,7 @@ int main(void)
 						  T(an_unknown_architecture),
 						  T(room_for_the_hypervisor),
 						  T(printed_plan),
-						  BREAKS(BREAK_CASE)};
+						  BREAKS(BREAK_LISTED)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
