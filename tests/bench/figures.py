@@ -332,7 +332,7 @@ def managing(events):
 
 
 def starting(where, vm, events):
-    """Instructions of a start; @events: from vm_start to when the guest is up."""
+    """Instructions of a start; @events: from vm_launch to when the guest is up."""
     begin, guest = events[0], next(e for e in events if e.name == "guest")
     if where.icount:
         return guest.core - begin.core
@@ -340,7 +340,7 @@ def starting(where, vm, events):
 
 
 def stopping(where, vm, events):
-    """Instructions of a stop; @events: from vm_stop on."""
+    """Instructions of a stop; @events: from vm_end on."""
     begin, parked = events[0], next(e for e in events if e.name == "arch_vm_quiesce")
     if where.icount:
         return parked.core - begin.core
@@ -348,7 +348,7 @@ def stopping(where, vm, events):
 
 
 def scrubbing(vm, events):
-    """Instructions for one MiB; @events: from vm_stop on."""
+    """Instructions for one MiB; @events: from vm_end on."""
     rest = [e for e in events if e.name in rig.COMMANDS or e.name == "end"]
     begin = next(i for i, e in enumerate(rest) if e.name == "vm_scrub_end")  # commands and doorbells are out
     return (rest[begin + 1].core - rest[begin].core) / vm.mib
@@ -373,7 +373,7 @@ def lifecycle(where, sheet, _):
         emulator.send("poweroff\r")
         events = emulator.finish()
     for i, vm in enumerate(vms):
-        start, up, stop = (at(events, name, i) for name in ("vm_start", "mark0", "vm_stop"))
+        start, up, stop = (at(events, name, i) for name in ("vm_launch", "mark0", "vm_end"))
         starts[vm.name] = starting(where, vm, events[start:up])
         stops[vm.name] = stopping(where, vm, events[stop:])
         scrub[vm.name] = scrubbing(vm, events[stop:])

@@ -21,7 +21,7 @@ PLUGIN = os.path.join(ROOT, "build/host/plugin_count.so")
 ICOUNT = ["-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
 VMRUN = b"\x0f\x01\xd8"
 # Addresses in the resident core whose execution the plugin reports.
-COMMANDS = ("vm_load", "vm_start", "vm_stop", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
+COMMANDS = ("vm_load", "vm_launch", "vm_end", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
 PAUSES = ("arch_wait", "arch_zero")  # a core sleeps; a core that has parked scrubs
 LOG = ("log_drain", "log_take")  # the system manager begins to write the log; takes a line, and after the last finds none
 
@@ -270,6 +270,7 @@ class Counted(Machine):
 
     def finish(self):
         self.wait_end()
+        self.child.wait()  # the plugin's last line comes after the emulator has closed its serial port
         return self.events()
 
     def look(self, core):
