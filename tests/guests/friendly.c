@@ -9,6 +9,7 @@
 #define TICKS 1000
 
 static volatile uint32_t ticks, pings, pongs, inputs, strays;
+static volatile uint32_t last_tick; /* with this one the timer ends; 0: it never does */
 static volatile uint32_t second_runs;
 static volatile char last_input;
 
@@ -32,8 +33,10 @@ static void on_input(void)
 void handle_interrupt(uint32_t interrupt)
 {
 	if (interrupt == TIMER_INTERRUPT) {
-		ticks++;
-		timer_next();
+		if (++ticks == last_tick)
+			timer_off();
+		else
+			timer_next();
 	} else if (interrupt == PING) {
 		pings++;
 		ipi_send(0, PONG);
@@ -155,6 +158,7 @@ static void do_timer(void)
 	uint64_t from;
 
 	interrupts_on();
+	last_tick = TICKS;
 	from = clock_now();
 	timer_on(1000);
 	SLEEP_WHILE(ticks < TICKS);

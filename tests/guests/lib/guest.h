@@ -130,9 +130,10 @@ void ipi_send(uint32_t vcpu, uint32_t ipi);
 uint64_t clock_now(void);
 uint64_t clock_hertz(void);
 
-/* A tick every 1 / @hertz seconds; handle_interrupt() calls timer_next() for each. */
+/* A tick every 1 / @hertz seconds; handle_interrupt() calls timer_next() for each, or timer_off(). Late ones are made up for. */
 void timer_on(uint64_t hertz);
 void timer_next(void);
+void timer_off(void);
 
 /* ---- vCPUs ---- */
 

@@ -22,6 +22,11 @@ void timer_on(uint64_t hertz)
 	write_sysreg("cntv_ctl_el0", 1);
 }
 
+void timer_off(void)
+{
+	write_sysreg("cntv_ctl_el0", 0);
+}
+
 void timer_next(void)
 {
 	write_sysreg("cntv_cval_el0", read_sysreg("cntv_cval_el0") + interval);

@@ -104,6 +104,11 @@ void timer_on(uint64_t hertz)
 	timer_arm();
 }
 
+void timer_off(void)
+{
+	wrmsr(X2APIC_INITIAL_COUNT, 0);
+}
+
 void timer_next(void)
 {
 	deadline += interval;
