@@ -116,14 +116,6 @@ bool gic_stop_by_fiq(void);
 
 /* ---- exits ---- */
 
-/* A trapped load or store of 1, 2, 4 or 8 bytes. */
-struct mmio {
-	uint64_t offset; /* in the device */
-	uint64_t value;
-	uint32_t size;
-	bool write;
-};
-
 /* Each returns NULL, or what was illegal. */
 const char *vgic_dist(struct vm *vm, struct mmio *access);
 const char *vgic_redist(struct vm *vm, struct mmio *access);

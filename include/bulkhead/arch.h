@@ -105,6 +105,47 @@ void arch_vm_quiesce(struct vm *vm);
 /* The console has input: raises its interrupt. */
 void arch_console_notify(struct vm *vm);
 
+/* ---- PCI functions: their DMA and interrupts. Registers were mapped by arch_map_registers(). ---- */
+
+/* The geometry of the tables that an IOMMU walks for a VM's functions. */
+const struct pt_format *arch_dma_format(void);
+
+/* Maps into @table what functions of a VM reach besides its RAM: on Arm the ITS' doorbell. */
+void arch_vm_map_dma(const struct page_table *table);
+
+/*
+ * Opens the DMA of function @slot of @vm's plan to vm->dma and to nothing else, and lets its
+ * interrupts through to @vm's cores only. Its bus mastering is off.
+ */
+void arch_function_open(const struct vm *vm, uint32_t slot);
+
+/*
+ * The contrary: blocks its DMA and its interrupts. When this returns no translation is cached
+ * and nothing it wrote before is on its way. Its bus mastering is off.
+ */
+void arch_function_close(const struct vm *vm, uint32_t slot);
+
+/*
+ * Opens the DMA of the machine's function @function, which is the hypervisor's own (the card's), to
+ * the tables at @root. No interrupts.
+ */
+void arch_own_function_open(uint32_t function, pa_t root);
+
+/* True when a guest's stores to MSI-X tables must be checked before the device sees them: those pages are not mapped. */
+bool arch_msix_trapped(void);
+
+/* A DMA that an IOMMU refused. */
+struct dma_fault {
+	uint32_t iommu;
+	uint32_t stream; /* as in struct machine_function */
+	uint64_t address; /* as the function used it; 0 when not known */
+	bool write;
+	uint32_t reason; /* the IOMMU's own number */
+};
+
+/* The next of them, oldest first; false when there is none. Takes it off the IOMMU's list; never waits. */
+bool arch_dma_fault(struct dma_fault *fault);
+
 /* ---- vCPUs, each on its own core ---- */
 
 /* Architectural reset of this core's vCPU: starts at @entry with @context; nothing of an earlier guest is left. */

@@ -14,6 +14,10 @@
 #define MACHINE_MAX_SMMU 8
 #define MACHINE_MAX_IOAPIC 16
 #define MACHINE_MAX_IOMMU 16
+#define MACHINE_MAX_FUNCTIONS 64
+#define MACHINE_MAX_BARS 6
+#define MACHINE_MAX_CAPS 8
+#define MACHINE_NONE UINT32_MAX /* no such function, no IOMMU */
 #define MACHINE_SPI_COUNT 988 /* SPIs are INTIDs 32 to 1019 (IHI 0069H 2.2) */
 
 /* Which architecture the facts below are about: the planner works for both on any host. */
@@ -39,6 +43,52 @@ struct machine_ecam {
 	uint8_t bus_first;
 	uint8_t bus_last;
 	uint32_t reserved;
+};
+
+/* A memory BAR as firmware placed it. Both of a 64-bit BAR's registers are at the first one's index. */
+struct machine_bar {
+	pa_t base;
+	uint64_t size; /* a power of two; 0: no memory BAR here */
+	uint32_t flags; /* the low four bits of its register (PCIe 6.0 7.5.1.2.1) */
+	uint32_t reserved;
+};
+
+/* A capability that a guest may see: [offset, offset + length) of configuration space. */
+struct machine_cap {
+	uint8_t id;
+	uint8_t offset;
+	uint16_t length;
+};
+
+#define FUNCTION_BRIDGE (1U << 0)
+#define FUNCTION_FLR (1U << 1) /* can be reset by itself (PCIe 6.0 6.6.2) */
+#define FUNCTION_VF (1U << 2)
+#define FUNCTION_PF (1U << 3) /* has VFs that are on: it belongs to the hypervisor */
+#define FUNCTION_RESERVED_MEMORY (1U << 4) /* firmware keeps memory for its DMA: RMRR, RMR, IVMD */
+#define FUNCTION_MALFORMED (1U << 5) /* its capabilities cannot be trusted */
+#define FUNCTION_HOST (1U << 6) /* a host bridge, ISA bridge or other part of the machine */
+
+/* A PCI function: in the order of the scan, so that a function's bridge or PF comes before it. */
+struct machine_function {
+	uint32_t id; /* segment << 16 | bus << 8 | device << 3 | function: the low half is its requester id */
+	uint32_t device; /* its device id << 16 | its vendor id */
+	uint32_t class_code; /* as at offset 8, with the revision */
+	uint32_t flags; /* FUNCTION_* */
+	uint32_t group; /* functions that the IOMMU cannot tell apart, or that reach each other without it, have the same */
+	uint32_t pf; /* of a VF: index of its PF; else MACHINE_NONE */
+	uint32_t iommu; /* index in arm64.smmu or x86.iommu; MACHINE_NONE: its DMA is not checked */
+	uint32_t stream; /* Arm: its StreamID there; x86: its requester id */
+	uint32_t msi_device; /* Arm: its DeviceID at the ITS */
+	uint16_t pcie; /* offset of its PCIe capability; 0: none */
+	uint16_t msix; /* of MSI-X */
+	uint16_t msix_vectors;
+	uint8_t msix_bar; /* where the table stands, and */
+	uint8_t pba_bar; /* the pending bits */
+	uint32_t msix_offset; /* in that BAR */
+	uint32_t pba_offset;
+	uint32_t ncaps;
+	struct machine_cap cap[MACHINE_MAX_CAPS]; /* those that a guest sees, in the order of offsets */
+	struct machine_bar bar[MACHINE_MAX_BARS];
 };
 
 /* GICv3 and the timers' PPIs; INTIDs as in the GIC architecture (PPIs are 16 to 31). 0 means absent. */
@@ -85,6 +135,9 @@ struct machine {
 	uint32_t necam;
 	struct machine_memory memory[MACHINE_MAX_MEMORY];
 	struct machine_ecam ecam[MACHINE_MAX_ECAM];
+	uint32_t nfunctions;
+	uint32_t reserved;
+	struct machine_function function[MACHINE_MAX_FUNCTIONS];
 	pa_t uart; /* for the log; Arm: PL011 or SBSA UART; x86: the I/O port of a 16550; 0: none */
 	uint32_t uart_irq; /* its INTID, on x86 its global system interrupt; 0: none */
 	uint32_t arch; /* enum machine_arch */

@@ -14,6 +14,8 @@
 
 #define MANIFEST_NAME_MAX 31 /* characters of a VM's name, without the NUL */
 #define PLAN_MAX_IMAGES 3
+#define PLAN_MAX_FUNCTIONS 8 /* of one VM */
+#define PLAN_MAX_VECTORS 64 /* of one function; what it has besides is not shown */
 #define PLAN_NONE UINT32_MAX
 
 enum manifest_stop_method {
@@ -50,6 +52,13 @@ struct plan_image {
 /* IMAGE_BOOT is what the guest is told: a device tree, on x86 boot_params, ACPI and what stands with them. */
 enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 
+/* A PCI function of a VM. The guest finds it as function 0 of a device on bus 0. */
+struct plan_function {
+	uint32_t function; /* index in struct machine */
+	uint32_t device; /* the guest's device number, 2 to 31 */
+	gpa_t bar[MACHINE_MAX_BARS]; /* where the guest finds each, aligned to its size; 0: that BAR is not there */
+};
+
 /* One slot of the plan. Vacant: no name, and every other byte zero too. */
 struct plan_vm {
 	char name[MANIFEST_NAME_MAX + 1]; /* 1 to MANIFEST_NAME_MAX of a-z 0-9 - */
@@ -69,6 +78,9 @@ struct plan_vm {
 	uint32_t autostart;
 	uint32_t restart_limit;
 	uint32_t restart_window; /* seconds */
+	uint32_t nfunctions;
+	uint32_t dma_trusted; /* 1: the owner answers for the DMA of functions that no IOMMU checks */
+	struct plan_function function[PLAN_MAX_FUNCTIONS];
 	/*
 	 * What the hypervisor keeps for this VM: tables, rings. Of a VM of the boot
 	 * manifest at the end of plan.core, in VM order; of one that was added
@@ -92,6 +104,29 @@ struct plan_card {
 	uint32_t reserved;
 };
 
+/*
+ * One of the machine's IOMMUs (same index), as the loader has set it up: on, with every stream blocked. Its tables
+ * are zeroed pages of plan.core; what they are is for boot/ and arch/ of that architecture to agree on.
+ */
+struct plan_iommu {
+	pa_t registers; /* 0: not in use */
+	pa_t streams; /* SMMUv3: stream table; VT-d: root table; AMD-Vi: device table */
+	pa_t commands; /* the queue of commands or invalidations */
+	pa_t events; /* the queue of faults; VT-d has registers instead */
+	pa_t interrupts; /* x86: interrupt remapping tables */
+	uint32_t nstreams; /* entries in @streams, where they are counted */
+	uint32_t reserved;
+};
+
+/* Arm: the ITS and the LPIs, as the loader has set them up. */
+struct plan_its {
+	pa_t registers; /* 0: there are no LPIs */
+	pa_t commands; /* its queue */
+	pa_t properties; /* the constant configuration table of all redistributors */
+	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
+	uint32_t nlpis; /* INTIDs from 8192 on */
+};
+
 struct plan {
 	uint32_t management_core;
 	uint32_t stop_method; /* enum manifest_stop_method */
@@ -100,6 +135,8 @@ struct plan {
 	struct plan_vm vm[CONFIG_MAX_VMS];
 	struct extent core; /* the resident image, its stacks and tables */
 	struct plan_card card;
+	struct plan_iommu iommu[MACHINE_MAX_IOMMU];
+	struct plan_its its;
 	uint32_t nimages;
 	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
@@ -109,21 +146,29 @@ struct plan {
 /* Guest-physical layout of an AArch64 VM. Nothing else is mapped. */
 #define GUEST_GICD_BASE 0x08000000ULL /* 64 KiB, mediated */
 #define GUEST_UART_BASE 0x09000000ULL /* 4 KiB, SBSA UART, emulated */
+#define GUEST_ITS_BASE 0x08100000ULL /* 64 KiB mediated, 64 KiB with the doorbell, which only devices reach */
 #define GUEST_GICR_BASE 0x10000000ULL /* 128 KiB per vCPU: RD_base mediated, SGI_base direct */
 #define GUEST_GICR_STRIDE 0x20000ULL
+#define GUEST_WINDOW_BASE 0x20000000ULL /* BARs */
+#define GUEST_WINDOW_END 0x3f000000ULL
+#define GUEST_ECAM_BASE 0x3f000000ULL /* 1 MiB: bus 0, mediated */
 #define GUEST_RAM_BASE 0x40000000ULL /* 1 GiB, so that 1 GiB leaves fit */
 #define GUEST_IPA_BITS 40
+#define GUEST_HIGH_WINDOW_BASE (768 * GIB) /* on x86 too: large 64-bit BARs; RAM ends below */
+#define GUEST_HIGH_WINDOW_END (1024 * GIB)
 #define GUEST_RNG_SEED_BYTES 64
 #define GUEST_BOOT_MAX (64 * KIB) /* room for IMAGE_BOOT */
 
 /*
  * Guest-physical layout of an x86 VM: RAM from 0 up to the hole below 4 GiB,
- * and on from 4 GiB. In the hole stands its PCIe configuration space (one bus),
- * nothing else. The 16550 console is function 00:01.0, a PCI UART with MSI,
+ * and on from 4 GiB. In the hole stand the BARs of its functions and its PCIe
+ * configuration space (one bus). The 16550 console is function 00:01.0, a PCI UART with MSI,
  * its BAR fixed at COM1's ports.
  */
 #define GUEST_X86_HOLE_BASE 0xc0000000ULL
 #define GUEST_X86_HOLE_END 0x100000000ULL
+#define GUEST_X86_WINDOW_BASE 0xc0000000ULL /* BARs */
+#define GUEST_X86_WINDOW_END 0xe0000000ULL
 #define GUEST_X86_ECAM_BASE 0xe0000000ULL
 #define GUEST_X86_ECAM_SIZE (1 * MIB) /* bus 0 */
 #define GUEST_X86_CONSOLE_DEVFN (1U << 3)
@@ -158,6 +203,8 @@ struct plan {
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
 #define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
+#define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
+#define VM_DMA_PAGES 8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512

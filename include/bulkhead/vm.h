@@ -18,6 +18,7 @@
 	X(EXIT_CALL, "call") /* PSCI and other HVC/SMC */                                          \
 	X(EXIT_IPI, "ipi") /* sending an IPI */                                                    \
 	X(EXIT_INTC, "intc") /* set-up of the interrupt controller */                              \
+	X(EXIT_PCI, "pci") /* configuration space and MSI-X tables */                             \
 	X(EXIT_CONSOLE, "console") /* the mediated UART */                                         \
 	X(EXIT_REGISTER, "register") /* a trapped system register or MSR */                        \
 	X(EXIT_PORT, "port") /* x86: an I/O port, the console's apart */                           \
@@ -39,6 +40,14 @@ struct vcpu_fault {
 	uint64_t syndrome; /* ESR_EL2, exit reason */
 	uint64_t address; /* guest-physical, where there is one */
 	uint64_t pc;
+};
+
+/* A trapped load or store of 1, 2, 4 or 8 bytes. */
+struct mmio {
+	uint64_t offset; /* in the device */
+	uint64_t value;
+	uint32_t size;
+	bool write;
 };
 
 /* How arch_vcpu_run() ended. */
@@ -145,6 +154,7 @@ struct console {
 struct vm_shared {
 	struct console console;
 	struct arch_vm arch;
+	uint32_t bar_sizing[PLAN_MAX_FUNCTIONS]; /* bit n: all ones were written to BAR n, so that it reads as its size */
 	struct vcpu_shared vcpu[CONFIG_MAX_CPUS];
 };
 
@@ -152,11 +162,12 @@ struct vm {
 	uint32_t index; /* in the plan */
 	uint32_t state; /* enum vm_state; written by the system manager */
 	pa_t stage2; /* root */
+	pa_t dma; /* root of what its functions reach; 0: it has none */
 	uint8_t *tx; /* the console's ring of CONSOLE_TX_SIZE bytes */
 	uint64_t restart_first; /* ticks at which the current restart window began */
 	uint32_t restarts; /* in that window */
 	uint32_t images; /* those that are in its memory, a bit for each plan_image_slot */
-	uint32_t reserved;
+	uint32_t dma_faults; /* since it was started */
 	uint64_t started; /* ticks */
 	uint64_t stop_at; /* ticks at which its grace ends; 0: no stop was asked for */
 	uint32_t line_length; /* of the console line being mirrored */
