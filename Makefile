@@ -489,6 +489,10 @@ $(B)/bench/initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $<=/work tests/bench/init=/init
 
+$(B)/bench/disk-initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $(modules_in_initrd) $<=/work tests/bench/init=/init
+
 $(H)/vm_memory: $(H)/plain/tests/bench/vm_memory.o $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
 	$(Q)$(HOSTCC) $^ -o $@
