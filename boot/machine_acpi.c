@@ -188,8 +188,8 @@ static enum bh_error madt_ioapic(struct acpi_reader *r, const struct table *t,
 
 	if (x86->nioapics == MACHINE_MAX_IOAPIC)
 		return bad(r, t, "names more IOAPICs than this build allows");
-	x86->ioapic[x86->nioapics++] =
-		(struct machine_ioapic){.base = pa(get32(e, 4)), .gsi_base = get32(e, 8)};
+	x86->ioapic[x86->nioapics++] = (struct machine_ioapic){
+		.base = pa(get32(e, 4)), .gsi_base = get32(e, 8), .id = get8(e, 2)};
 	return BH_OK;
 }
 
@@ -348,6 +348,51 @@ static enum bh_error iommu(struct acpi_reader *r, const struct table *t, uint64_
 	return BH_OK;
 }
 
+static void ioapic_requester(struct acpi_reader *r, uint8_t id, uint16_t requester)
+{
+	struct machine_x86 *x86 = &r->machine->x86;
+
+	for (uint32_t i = 0; i < x86->nioapics; i++) {
+		if (x86->ioapic[i].id == id)
+			x86->ioapic[i].requester = requester;
+	}
+}
+
+/* Device scopes of a DRHD (VT-d 8.3.1): those of IOAPICs, on the bus that they name. */
+static void drhd_ioapics(struct acpi_reader *r, const struct table *drhd)
+{
+	struct table e;
+
+	for (uint64_t at = 16; entry_at(drhd, at, 1, 1, &e); at += e.size) {
+		if (get8(&e, 0) == 3 && e.size == 8)
+			ioapic_requester(r, get8(&e, 4),
+					 (uint16_t)(get8(&e, 5) << 8 | (get8(&e, 6) & 31) << 3 |
+						    (get8(&e, 7) & 7)));
+	}
+}
+
+/* Bytes of the device entry at @at in an IVHD (AMD 5.2.2.2); 0 for what is not known. */
+static uint64_t ivhd_entry_bytes(const struct table *ivhd, uint64_t at)
+{
+	uint8_t type = get8(ivhd, at);
+
+	if (type == 0xf0) /* a name of variable length */
+		return 22 + (uint64_t)get8(ivhd, at + 21);
+	return type < 0x80 ? 4ULL << (type >> 6) : 0;
+}
+
+/* Special devices of an IVHD: those that are IOAPICs. */
+static void ivhd_ioapics(struct acpi_reader *r, const struct table *ivhd)
+{
+	uint64_t at = get8(ivhd, 0) == 0x10 ? 24 : 40, bytes = 4;
+
+	for (; at < ivhd->size && bytes != 0; at += bytes) {
+		if (get8(ivhd, at) == 0x48 && get8(ivhd, at + 7) == 1)
+			ioapic_requester(r, get8(ivhd, at + 4), get16(ivhd, at + 5));
+		bytes = ivhd_entry_bytes(ivhd, at);
+	}
+}
+
 /* Both tables: entries from 48 on with a 16-bit length at 2, the registers' address at 8. */
 static enum bh_error read_iommus(struct acpi_reader *r, const struct table *t, bool amd)
 {
@@ -360,8 +405,13 @@ static enum bh_error read_iommus(struct acpi_reader *r, const struct table *t, b
 		if (!entry_at(t, at, 2, 2, &e))
 			return bad(r, t, "has a malformed entry");
 		type = get8(&e, 0);
-		if (amd ? type == 0x10 || type == 0x11 || type == 0x40 : get16(&e, 0) == 0)
-			error = iommu(r, t, get64(&e, 8));
+		if (!(amd ? type == 0x10 || type == 0x11 || type == 0x40 : get16(&e, 0) == 0))
+			continue;
+		error = iommu(r, t, get64(&e, 8));
+		if (amd)
+			ivhd_ioapics(r, &e);
+		else
+			drhd_ioapics(r, &e);
 	}
 	r->machine->x86.iommu_is_amd = amd;
 	return error;
