@@ -123,6 +123,8 @@ struct plan_its {
 	pa_t registers; /* 0: there are no LPIs */
 	pa_t commands; /* its queue */
 	pa_t properties; /* the constant configuration table of all redistributors */
+	pa_t pending; /* IOMMU_TABLE_BYTES for each of the machine's cores: its pending table */
+	pa_t translations; /* ITS_ITT_BYTES for each function with MSI-X, in the machine's order */
 	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
 	uint32_t nlpis; /* INTIDs from 8192 on */
 };
