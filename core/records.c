@@ -132,7 +132,7 @@ void make_vm(uint32_t index)
 	struct page_pool own = {extent.base, extent.size / PAGE_SIZE};
 
 	own_map(extent, PT_DATA);
-	pa_t record = pool_take(&own, VM_RECORD_PAGES);
+	pa_t record = take_pages(&own, VM_RECORD_PAGES);
 	pa_t ring = take_pages(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
 
 	BH_CHECK(record.v != 0);

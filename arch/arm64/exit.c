@@ -2,6 +2,7 @@
 /* Why a guest came back, and what happens then. An exception class without a handler is illegal. */
 #include "arm64.h"
 #include "gic_regs.h"
+#include "its.h"
 
 /* ESR_EL2 (D19.2.37) */
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
@@ -77,6 +78,7 @@ static const struct {
 	{GUEST_UART_BASE, PAGE_SIZE, EXIT_CONSOLE, sbsa_uart},
 	{GUEST_GICD_BASE, 64 * KIB, EXIT_INTC, vgic_dist},
 	{GUEST_GICR_BASE, 0, EXIT_INTC, vgic_redist},
+	{GUEST_ITS_BASE, ITS_BYTES, EXIT_INTC, its_guest_access},
 };
 
 static const char *access_device(struct guest_exit *exit, struct mmio *access)
@@ -87,6 +89,8 @@ static const char *access_device(struct guest_exit *exit, struct mmio *access)
 		uint64_t size =
 			devices[i].size != 0 ? devices[i].size : plan->ncores * GUEST_GICR_STRIDE;
 
+		if (devices[i].base == GUEST_ITS_BASE && !vgic_has_its(exit->cpu->vm))
+			continue;
 		if (!range_inside(exit->address, access->size, devices[i].base, size) ||
 		    (devices[i].reason == EXIT_CONSOLE && plan->console == 0))
 			continue;
