@@ -116,6 +116,7 @@ void make_own_space(struct page_pool *pool)
 		own_reserve(boot->machine.memory[i].extent); /* for whatever VM is made of it */
 	if (plan.card.present)
 		own_map(plan.card.registers, PT_DEVICE);
+	pci_map(&boot->machine);
 }
 
 /* Mapped with the rest of the pool. */
