@@ -395,7 +395,7 @@ $(eval $(call host_objects,sanitized,$(HOSTCC),$(SANITIZE) -I$(H)/default/includ
 $(eval $(call host_objects,fuzzed,$(FUZZCC),$(SANITIZE) -I$(H)/default/include -fsanitize=fuzzer-no-link))
 
 # Between any two basic blocks of these files the fake machine may let another core go first.
-$(patsubst %,$(H)/sanitized/core/%.o,core_manager system_manager lifecycle console log): \
+$(patsubst %,$(H)/sanitized/%.o,$(addprefix core/,core_manager system_manager lifecycle console log) passthrough/config passthrough/functions): \
 	INTERRUPTED := -fsanitize-coverage=trace-pc
 
 $(H)/bhmanifest: $(BHMANIFEST_SRCS:%.c=$(H)/plain/%.o) $(H)/plain/libbulkhead.a

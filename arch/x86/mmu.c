@@ -38,7 +38,9 @@ const struct pt_format x86_npt_format = {
 	.valid = PRESENT,
 	.table_bits = NPT_ALL,
 	.type_mask = LARGE | NPT_ALL,
-	.attr = {[PT_GUEST_RAM] = NPT_ALL, [PT_GUEST_DATA] = NPT_ALL | NO_EXECUTE},
+	.attr = {[PT_GUEST_RAM] = NPT_ALL,
+		 [PT_GUEST_DATA] = NPT_ALL | NO_EXECUTE,
+		 [PT_GUEST_DEVICE] = NPT_ALL | NO_EXECUTE | UNCACHED | WRITE_THROUGH},
 };
 
 /* SDM vol. 3 29.3.2: read, write, execute; memory type in 5:3, which the guest's PAT goes on from. */
@@ -51,7 +53,9 @@ const struct pt_format x86_ept_format = {
 	.valid = EPT_RWX,
 	.table_bits = EPT_RWX,
 	.type_mask = LARGE | EPT_RWX,
-	.attr = {[PT_GUEST_RAM] = EPT_RWX | EPT_WB, [PT_GUEST_DATA] = EPT_RW | EPT_WB},
+	.attr = {[PT_GUEST_RAM] = EPT_RWX | EPT_WB,
+		 [PT_GUEST_DATA] = EPT_RW | EPT_WB,
+		 [PT_GUEST_DEVICE] = EPT_RW}, /* uncached */
 };
 
 /* x86 walkers, of other cores too, are coherent with stores; the order is the program's (SDM vol. 3 9.2, 5.10.4). */
@@ -99,6 +103,46 @@ void arch_publish(const void *at, uint64_t size)
 void arch_dma_fence(void)
 {
 	__asm__ volatile("mfence" ::: "memory");
+}
+
+/* AMD processors take only MOVs of EAX and its parts for configuration space (PPR of family 19h, 2.1.7). */
+uint64_t arch_device_load(pa_t at, uint32_t size)
+{
+	uint64_t value = 0;
+
+	switch (size) {
+	case 1:
+		__asm__ volatile("movb (%1), %%al" : "+a"(value) : "r"(at.v) : "memory");
+		break;
+	case 2:
+		__asm__ volatile("movw (%1), %%ax" : "+a"(value) : "r"(at.v) : "memory");
+		break;
+	case 4:
+		__asm__ volatile("movl (%1), %%eax" : "+a"(value) : "r"(at.v) : "memory");
+		break;
+	default:
+		__asm__ volatile("movq (%1), %%rax" : "+a"(value) : "r"(at.v) : "memory");
+		break;
+	}
+	return value;
+}
+
+void arch_device_store(pa_t at, uint32_t size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		__asm__ volatile("movb %%al, (%1)" ::"a"(value), "r"(at.v) : "memory");
+		break;
+	case 2:
+		__asm__ volatile("movw %%ax, (%1)" ::"a"(value), "r"(at.v) : "memory");
+		break;
+	case 4:
+		__asm__ volatile("movl %%eax, (%1)" ::"a"(value), "r"(at.v) : "memory");
+		break;
+	default:
+		__asm__ volatile("movq %%rax, (%1)" ::"a"(value), "r"(at.v) : "memory");
+		break;
+	}
 }
 
 #define ABSENT_DEVFN 0 /* a function no VM has, on the page that stands for all of those */

@@ -106,3 +106,13 @@ void arch_prepare_entry(const struct boot_info *info, const void *at, uint64_t s
 	__asm__ volatile("cli" : : : "memory");
 	lines_off(info);
 }
+
+void arch_check_iommus(struct loader *l)
+{
+	(void)l;
+}
+
+void arch_start_iommus(struct boot_info *info)
+{
+	(void)info;
+}

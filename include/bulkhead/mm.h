@@ -101,8 +101,8 @@ void pt_switch(const struct page_table *table, bool on);
 struct vm;
 
 /*
- * Builds @vm's space with tables from @pool, RAM and registers, switched off;
- * sets vm->stage2. Panics when the pool is short: it was counted.
+ * Builds @vm's space with tables from @pool, RAM, registers and BARs, switched
+ * off; sets vm->stage2, and vm->dma if it has functions. Panics when the pool is short: it was counted.
  */
 void guest_space_build(struct vm *vm, struct page_pool *pool);
 

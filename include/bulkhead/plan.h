@@ -123,6 +123,8 @@ struct plan_its {
 	pa_t registers; /* 0: there are no LPIs */
 	pa_t commands; /* its queue */
 	pa_t properties; /* the constant configuration table of all redistributors */
+	pa_t pending; /* IOMMU_TABLE_BYTES for each of the machine's cores: its pending table */
+	pa_t translations; /* ITS_ITT_BYTES for each function with MSI-X, in the machine's order */
 	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
 	uint32_t nlpis; /* INTIDs from 8192 on */
 };
@@ -137,6 +139,7 @@ struct plan {
 	struct plan_card card;
 	struct plan_iommu iommu[MACHINE_MAX_IOMMU];
 	struct plan_its its;
+	struct extent iommu_tables; /* in plan.core, before the VMs' extents: what the loader carves the tables of @iommu and @its from; empty: nothing is set up */
 	uint32_t nimages;
 	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
@@ -201,13 +204,18 @@ struct plan {
 #define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
 #define CORE_FIXED_PAGES 96
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
-#define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
+#define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 #define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
 #define VM_DMA_PAGES 8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
+#define CORE_FUNCTION_PAGES 5 /* for each function of the machine: tables of the pages that the core itself uses */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512
+
+#define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
+#define SMMU_STREAM_BYTES 64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
+#define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16) /* for each function with MSI-X */
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting
