@@ -82,12 +82,15 @@ def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
             *(["-device", "virtio-rng-pci"] if random else [])]  # the firmware's random generator: guests' seeds come from it
 
 
-def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
-    """QEMU's command line for an AMD server; @board are further options of its machine "q35"."""
+IOMMUS = {"intel": ["-device", "intel-iommu,intremap=on,eim=on"], "amd": ["-device", "amd-iommu,intremap=on,xtsup=on,pt=off"], None: []}
+
+
+def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, iommu="intel", **board):
+    """QEMU's command line for an AMD server, with Intel's IOMMU, AMD's or none; @board are further options of its machine "q35"."""
     options = {"smm": False, **_shared(board, card)}
     flash = "if=pflash,format=raw,unit={},file={},{}"
     return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
-            "-smp", str(cores), "-m", memory, "-vga", "none",
+            "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],  # which comes before what it guards
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
             "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory),
             *(["-device", "virtio-rng-pci"] if random else [])]
