@@ -71,7 +71,7 @@ static void reset(struct host_function *f)
 /* Room for the tables of the VM's first function, from what the pool has besides: VMs stand behind it in their order. */
 static void make_room(struct boot_info *info, uint32_t vm)
 {
-	uint64_t bytes = (VM_FUNCTION_PAGES + VM_DMA_PAGES + 1) * PAGE_SIZE;
+	uint64_t bytes = (VM_FUNCTION_PAGES + VM_DMA_PAGES + VM_MSIX_PAGES + 2) * PAGE_SIZE;
 
 	info->pool.size -= bytes;
 	for (uint32_t i = 0; i <= vm; i++)

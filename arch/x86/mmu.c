@@ -2,6 +2,8 @@
 /* The formats of page tables, and the maintenance they need. */
 #include "x86.h"
 
+#include <bulkhead/pci.h>
+
 #include <string.h>
 
 #define PRESENT 1ULL
@@ -162,6 +164,9 @@ void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 	for (uint32_t devfn = 0; devfn < GUEST_X86_ECAM_SIZE / PAGE_SIZE; devfn++) {
 		bool has = devfn == GUEST_X86_CONSOLE_DEVFN && vm_plan(vm)->console != 0;
 
+		if (pci_has(vm_plan(vm), devfn)) /* traps */
+			continue;
+
 		guest_map(table, gpa(config_at(devfn)),
 			  (struct extent){has ? console : ones, PAGE_SIZE}, PT_GUEST_DATA);
 	}
@@ -186,6 +191,7 @@ void arch_vm_install(struct vm *vm)
 	struct page_table table = guest_space(vm);
 
 	pt_switch(&table, true);
+	msix_reset(vm);
 	memset(pa_to_ptr(config_page(vm, ABSENT_DEVFN)), 0xff, PAGE_SIZE);
 	if (vm_plan(vm)->console != 0)
 		console_config(pa_to_ptr(console_page(vm)));

@@ -155,7 +155,7 @@ struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t h
 				   uint32_t vector)
 {
 	const struct machine_function *f = &machine_facts()->function[function];
-	struct msi_message message = {IOMMU_DOORBELL | (hwid & 0xff) << 12, vector};
+	struct msi_message message = {IOMMU_DOORBELL | (uint32_t)(hwid & 0xff) << 12, vector};
 	uint64_t value[2];
 
 	if (f->iommu == MACHINE_NONE)
@@ -166,16 +166,6 @@ struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t h
 	forget(function, entry, 1);
 	spin_unlock(&lock);
 	return message;
-}
-
-void interrupt_unroute(uint32_t function, uint32_t entry)
-{
-	if (machine_facts()->function[function].iommu == MACHINE_NONE)
-		return;
-	spin_lock(&lock);
-	iommu_store(entry_at(function, entry), 0, 0);
-	forget(function, entry, 1);
-	spin_unlock(&lock);
 }
 
 bool arch_dma_fault(struct dma_fault *fault)

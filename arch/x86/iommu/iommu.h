@@ -8,7 +8,7 @@
 
 #include "x86.h"
 
-#define IOMMU_DOORBELL 0xfee00000ULL /* where MSIs are written to (SDM vol. 3 11.11.1) */
+#define IOMMU_DOORBELL 0xfee00000U /* where MSIs are written to (SDM vol. 3 11.11.1) */
 
 struct iommu_kind {
 	const struct pt_format *format;
