@@ -95,6 +95,7 @@ static bool amdvi_block(struct boot_info *info, uint32_t unit, struct extent *le
 	struct plan_iommu *u = &info->plan.iommu[unit];
 	uint64_t *table;
 
+	u->flags = IOMMU_COHERENT | IOMMU_SNOOPS;
 	u->nstreams = devices(machine);
 	u->streams = unit == 0 ? iommu_pages(left, (uint64_t)u->nstreams * DEVICE_BYTES)
 			       : info->plan.iommu[0].streams;

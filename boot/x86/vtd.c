@@ -21,6 +21,8 @@
 #define CAP_RWBF (1ULL << 4)
 #define CAP_FRO(cap) (((cap) >> 24 & 0x3ff) * FAULT_BYTES)
 #define CAP_NFR(cap) (((cap) >> 40 & 0xff) + 1)
+#define ECAP_COHERENT (1ULL << 0)
+#define ECAP_SNOOPS (1ULL << 7)
 #define ECAP_MHMV(ecap) ((ecap) >> 20 & 0xf)
 #define FAULT_BYTES 16
 #define FAULT_F (1ULL << 63)
@@ -58,13 +60,10 @@ struct capability {
 };
 
 static const struct capability needs[] = {
-	{CAP, 10, "lacks tables of 4 levels"},
-	{CAP, 34, "lacks pages of 2 MiB"},
-	{CAP, 54, "cannot drain writes"},
-	{CAP, 55, "cannot drain reads"},
-	{ECAP, 1, "lacks queued invalidation"},
-	{ECAP, 3, "lacks interrupt remapping"},
-	{ECAP, 4, "lacks interrupts to x2APIC ids"},
+	{CAP, 10, "lacks tables of 4 levels"},	{CAP, 34, "lacks pages of 2 MiB"},
+	{CAP, 35, "lacks pages of 1 GiB"},	{CAP, 54, "cannot drain writes"},
+	{CAP, 55, "cannot drain reads"},	{ECAP, 1, "lacks queued invalidation"},
+	{ECAP, 3, "lacks interrupt remapping"}, {ECAP, 4, "lacks interrupts to x2APIC ids"},
 };
 
 static const char *vtd_lacks(const struct machine *machine, pa_t registers)
@@ -91,12 +90,18 @@ static const char *vtd_lacks(const struct machine *machine, pa_t registers)
 static bool vtd_block(struct boot_info *info, uint32_t unit, struct extent *left)
 {
 	const struct machine *machine = &info->machine;
+	struct plan_iommu *u = &info->plan.iommu[unit];
+	uint64_t ecap = *iommu_register(u->registers, ECAP);
 	pa_t root = iommu_pages(left, PAGE_SIZE);
 	uint64_t *bus = pa_to_ptr(root);
 
 	if (root.v == 0)
 		return false;
-	info->plan.iommu[unit].streams = root;
+	u->streams = root;
+	if (ecap & ECAP_COHERENT)
+		u->flags |= IOMMU_COHERENT;
+	if (ecap & ECAP_SNOOPS)
+		u->flags |= IOMMU_SNOOPS;
 	for (uint32_t i = 0; i < machine->nfunctions; i++) {
 		const struct machine_function *f = &machine->function[i];
 		uint64_t *entry = &bus[(f->stream >> 8 & 0xff) * 2UL];

@@ -115,8 +115,11 @@ struct plan_iommu {
 	pa_t events; /* the queue of faults; VT-d has registers instead */
 	pa_t interrupts; /* x86: interrupt remapping tables */
 	uint32_t nstreams; /* entries in @streams, where they are counted */
-	uint32_t reserved;
+	uint32_t flags; /* x86: IOMMU_* */
 };
+
+#define IOMMU_COHERENT (1U << 0) /* its walks of tables see the processors' caches */
+#define IOMMU_SNOOPS (1U << 1) /* devices' accesses do, whatever the devices ask for */
 
 /* Arm: the ITS and the LPIs, as the loader has set them up. */
 struct plan_its {

@@ -4,10 +4,7 @@
 
 #include <bulkhead/lock.h>
 
-#define QUEUE_BYTES PAGE_SIZE
 #define OWN_DOMAIN 256 /* no VM's: their ids have 8 bits */
-
-volatile uint64_t iommu_done;
 
 static uint32_t lock; /* around queues and tables: any core may change a route */
 static struct pt_format format; /* as these IOMMUs can have it */
@@ -17,56 +14,59 @@ static const struct iommu_kind *kind(void)
 	return machine_facts()->x86.iommu_is_amd != 0 ? &amdvi : &vtd;
 }
 
-static const struct plan_iommu *unit_of(const struct machine_function *f)
+/* Unit @index of the plan; NULL when it is not in use. They are all, or none is. */
+static const struct plan_iommu *unit_at(uint32_t index)
 {
-	return &machine_plan()->iommu[f->iommu];
+	const struct plan_iommu *units = machine_plan()->iommu;
+
+	return index < machine_facts()->x86.niommus && units[0].registers.v != 0 ? &units[index]
+										 : NULL;
 }
 
 void iommu_map(void)
 {
-	const struct plan *plan = machine_plan();
+	const struct plan_iommu *unit;
 
-	format = *kind()->format;
-	for (uint32_t i = 0; i < machine_facts()->x86.niommus; i++) {
-		const struct plan_iommu *unit = &plan->iommu[i];
-
-		if (unit->registers.v == 0)
-			continue;
-		if (i == 0)
-			own_map(plan->iommu_tables, PT_DATA);
+	format = kind()->format;
+	format.attr[PT_GUEST_RAM] |= kind()->snoop;
+	if (unit_at(0) != NULL)
+		own_map(machine_plan()->iommu_tables, PT_DATA);
+	for (uint32_t i = 0; (unit = unit_at(i)) != NULL; i++) {
 		own_map((struct extent){unit->registers, kind()->register_bytes}, PT_DEVICE);
-		kind()->adapt(unit, &format);
+		if ((unit->flags & IOMMU_SNOOPS) == 0)
+			format.attr[PT_GUEST_RAM] &= ~kind()->snoop;
 	}
 }
 
-void iommu_store(uint64_t entry[2], uint64_t low, uint64_t high)
+/* Both halves at once, also for an IOMMU that does not see the processors' caches. Nobody else changes @entry. */
+static void store(struct iommu_pair *entry, struct iommu_pair value)
 {
-	uint64_t old_low = entry[0];
-	uint64_t old_high = entry[1]; /* nobody else changes it */
+	struct iommu_pair old = *entry;
 
 	__asm__ volatile("lock cmpxchg16b (%0)\n\tclflush (%0)"
-			 : "+r"(entry), "+a"(old_low), "+d"(old_high)
-			 : "b"(low), "c"(high)
+			 : "+r"(entry), "+a"(old.low), "+d"(old.high)
+			 : "b"(value.low), "c"(value.high)
 			 : "memory", "cc");
 }
 
-void iommu_run(const struct plan_iommu *unit, uint64_t tail, const uint64_t (*commands)[2],
-	       uint32_t count)
+/* Returns when nothing that was stored before in the tables is still cached, or in use. */
+static void forget(const struct plan_iommu *unit, uint32_t stream, uint32_t domain, uint32_t index)
 {
-	uint64_t end = *iommu_register(unit, tail);
+	static volatile uint64_t done;
+	struct iommu_pair *queue = pa_to_ptr(unit->commands);
+	struct iommu_pair commands[IOMMU_COMMANDS] = {{0, 0}};
+	uint64_t tail = iommu_load(unit, kind()->tail);
 	uint64_t deadline = arch_ticks() + arch_tick_rate();
 
-	iommu_done = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t *slot = pa_to_ptr(pa(unit->commands.v + end));
-
-		slot[0] = commands[i][0];
-		slot[1] = commands[i][1];
-		end = (end + sizeof(commands[i])) % QUEUE_BYTES;
+	done = 0;
+	kind()->forget(stream, domain, index, ptr_to_pa((const void *)&done).v, commands);
+	for (uint32_t i = 0; i < IOMMU_COMMANDS; i++) {
+		queue[tail / sizeof(*queue)] = commands[i];
+		tail = (tail + sizeof(*queue)) % PAGE_SIZE;
 	}
 	arch_dma_fence();
-	*iommu_register(unit, tail) = end;
-	while (iommu_done == 0) {
+	iommu_write(unit, kind()->tail, tail);
+	while (done == 0) {
 		if (arch_ticks() > deadline)
 			bh_panic("the IOMMU at 0x%lx does not answer", unit->registers.v);
 		arch_pause();
@@ -84,66 +84,46 @@ void arch_vm_map_dma(const struct page_table *table)
 	(void)table;
 }
 
-static void translate(const struct machine_function *f, pa_t root, uint32_t domain)
+/* The entry for interrupt @index of all functions. */
+static struct iommu_pair *interrupt_at(const struct plan_iommu *unit, uint32_t index)
 {
+	return (struct iommu_pair *)pa_to_ptr(unit->interrupts) + index;
+}
+
+/* Its DMA to the tables at @root, or nowhere; interrupts are let through one by one, by interrupt_route(). */
+static void translate(uint32_t function, pa_t root, uint32_t domain)
+{
+	const struct machine_function *f = &machine_facts()->function[function];
+	const struct plan_iommu *unit = unit_at(f->iommu);
+	uint32_t index = function * PLAN_MAX_VECTORS;
+
+	if (unit == NULL)
+		return;
+	if ((unit->flags & IOMMU_COHERENT) == 0)
+		__asm__ volatile("wbinvd" ::: "memory"); /* the tables */
 	spin_lock(&lock);
-	kind()->translate(unit_of(f), f->stream, root, domain);
+	store(kind()->entry(unit, f->stream),
+	      (struct iommu_pair){root.v != 0 ? root.v | kind()->open : kind()->blocked,
+				  kind()->open_high | (uint64_t)domain << kind()->domain_shift});
+	for (uint32_t i = 0; i < PLAN_MAX_VECTORS; i++)
+		store(interrupt_at(unit, index + i), (struct iommu_pair){0, 0});
+	forget(unit, f->stream, domain, index);
 	spin_unlock(&lock);
 }
 
-/* Of interrupt @entry of @function in the tables. */
-static uint32_t index_of(uint32_t function, uint32_t entry)
-{
-	BH_CHECK(entry < PLAN_MAX_VECTORS);
-	return function * PLAN_MAX_VECTORS + entry;
-}
-
-static uint64_t *entry_at(uint32_t function, uint32_t entry)
-{
-	pa_t table = unit_of(&machine_facts()->function[function])->interrupts;
-
-	return (uint64_t *)pa_to_ptr(table) + 2 * (size_t)index_of(function, entry);
-}
-
-static void forget(uint32_t function, uint32_t entry, uint32_t count)
-{
-	const struct machine_function *f = &machine_facts()->function[function];
-
-	kind()->forget(unit_of(f), f->stream, index_of(function, entry), count);
-}
-
-/* Its interrupts are let through one by one, by interrupt_route(). */
 void arch_function_open(const struct vm *vm, uint32_t slot)
 {
-	const struct plan_vm *plan = vm_plan(vm);
-	const struct machine_function *f =
-		&machine_facts()->function[plan->function[slot].function];
-
-	if (f->iommu != MACHINE_NONE)
-		translate(f, vm->dma, plan->vmid);
+	translate(vm_plan(vm)->function[slot].function, vm->dma, vm_plan(vm)->vmid);
 }
 
 void arch_function_close(const struct vm *vm, uint32_t slot)
 {
-	uint32_t function = vm_plan(vm)->function[slot].function;
-	const struct machine_function *f = &machine_facts()->function[function];
-
-	if (f->iommu == MACHINE_NONE)
-		return;
-	translate(f, pa(0), vm_plan(vm)->vmid);
-	spin_lock(&lock);
-	for (uint32_t i = 0; i < PLAN_MAX_VECTORS; i++)
-		iommu_store(entry_at(function, i), 0, 0);
-	forget(function, 0, PLAN_MAX_VECTORS);
-	spin_unlock(&lock);
+	translate(vm_plan(vm)->function[slot].function, pa(0), vm_plan(vm)->vmid);
 }
 
 void arch_own_function_open(uint32_t function, pa_t root)
 {
-	const struct machine_function *f = &machine_facts()->function[function];
-
-	if (f->iommu != MACHINE_NONE)
-		translate(f, root, OWN_DOMAIN);
+	translate(function, root, OWN_DOMAIN);
 }
 
 bool arch_msix_trapped(void)
@@ -155,28 +135,30 @@ struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t h
 				   uint32_t vector)
 {
 	const struct machine_function *f = &machine_facts()->function[function];
+	const struct plan_iommu *unit = unit_at(f->iommu);
 	struct msi_message message = {IOMMU_DOORBELL | (uint32_t)(hwid & 0xff) << 12, vector};
-	uint64_t value[2];
+	uint32_t index = function * PLAN_MAX_VECTORS + entry;
+	struct iommu_pair value;
 
-	if (f->iommu == MACHINE_NONE)
+	BH_CHECK(entry < PLAN_MAX_VECTORS);
+	if (unit == NULL)
 		return message;
-	message = kind()->route(f->stream, index_of(function, entry), hwid, vector, value);
+	message = kind()->route(f->stream, index, hwid, vector, &value);
 	spin_lock(&lock);
-	iommu_store(entry_at(function, entry), value[0], value[1]);
-	forget(function, entry, 1);
+	store(interrupt_at(unit, index), value);
+	forget(unit, f->stream, 0, index);
 	spin_unlock(&lock);
 	return message;
 }
 
 bool arch_dma_fault(struct dma_fault *fault)
 {
-	bool found = false;
+	const struct plan_iommu *unit;
 
-	for (uint32_t i = 0; i < machine_facts()->x86.niommus && !found; i++) {
-		const struct plan_iommu *unit = &machine_plan()->iommu[i];
-
+	for (uint32_t i = 0; (unit = unit_at(i)) != NULL; i++) {
 		fault->iommu = i;
-		found = unit->registers.v != 0 && kind()->fault(unit, fault);
+		if (kind()->fault(unit, fault))
+			return true;
 	}
-	return found;
+	return false;
 }

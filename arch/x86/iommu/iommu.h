@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Intel's and AMD's IOMMU have in common. The loader has switched them on with everything
+ * What tells Intel's and AMD's IOMMU apart. The loader has switched them on with everything
  * blocked (boot/x86/iommu.h). "VT-d": Intel VT-d 4.1; "AMD-Vi": AMD I/O Virtualization 3.08.
  */
 #ifndef X86_IOMMU_H
@@ -10,45 +10,48 @@
 
 #define IOMMU_DOORBELL 0xfee00000U /* where MSIs are written to (SDM vol. 3 11.11.1) */
 
+/* An entry of a table, and a command in a queue: both have 128 bits. */
+struct iommu_pair {
+	uint64_t low;
+	uint64_t high;
+};
+
+#define IOMMU_COMMANDS 4
+
 struct iommu_kind {
-	const struct pt_format *format;
+	struct pt_format format;
+	uint64_t snoop; /* in a leaf: past no cache */
 	uint64_t register_bytes;
-	/* Takes out of @format what @unit cannot do. */
-	void (*adapt)(const struct plan_iommu *unit, struct pt_format *format);
-	/* @stream to the tables at @root, as @domain, or to nothing when @root is 0. Returns when nothing older is in use. */
-	void (*translate)(const struct plan_iommu *unit, uint32_t stream, pa_t root,
-			  uint32_t domain);
-	/* @entry of the interrupt tables, which stands at @index: @vector of core @hwid, for @stream. The message that asks for it. */
+	uint64_t tail; /* register of the queue */
+	/* A stream's entry: besides the tables' root, with none, and with the domain. */
+	uint64_t open;
+	uint64_t blocked;
+	uint64_t open_high;
+	uint32_t domain_shift;
+	/* Where it stands. */
+	struct iommu_pair *(*entry)(const struct plan_iommu *unit, uint32_t stream);
+	/*
+	 * @commands after which nothing is cached of @stream, of @domain, and of interrupts from @index on; the last
+	 * stores 1 at @done.
+	 */
+	void (*forget)(uint32_t stream, uint32_t domain, uint32_t index, uint64_t done,
+		       struct iommu_pair *commands);
+	/* Interrupt entry @index of @stream: @vector to core @hwid; and the message that asks for it. */
 	struct msi_message (*route)(uint32_t stream, uint32_t index, uint64_t hwid, uint32_t vector,
-				    uint64_t entry[2]);
-	/* @count entries of @stream, a power of two, have changed at @index. Returns when nothing older is in use. */
-	void (*forget)(const struct plan_iommu *unit, uint32_t stream, uint32_t index,
-		       uint32_t count);
+				    struct iommu_pair *entry);
 	bool (*fault)(const struct plan_iommu *unit, struct dma_fault *fault);
 };
 
 extern const struct iommu_kind vtd, amdvi;
 
-/* Stores both halves of an entry at once, also for an IOMMU that does not see the processors' caches. */
-void iommu_store(uint64_t entry[2], uint64_t low, uint64_t high);
-
-/*
- * Has @unit run @commands, whose tail register is at @tail. The last of them stores 1 at iommu_done: waits for that,
- * and panics when it does not come.
- */
-void iommu_run(const struct plan_iommu *unit, uint64_t tail, const uint64_t (*commands)[2],
-	       uint32_t count);
-
-extern volatile uint64_t iommu_done;
-
-static inline volatile uint64_t *iommu_register(const struct plan_iommu *unit, uint64_t offset)
+static inline uint64_t iommu_load(const struct plan_iommu *unit, uint64_t offset)
 {
-	return pa_to_ptr(pa(unit->registers.v + offset));
+	return arch_device_load(pa(unit->registers.v + offset), sizeof(uint64_t));
 }
 
-static inline volatile uint32_t *iommu_register32(const struct plan_iommu *unit, uint64_t offset)
+static inline void iommu_write(const struct plan_iommu *unit, uint64_t offset, uint64_t value)
 {
-	return pa_to_ptr(pa(unit->registers.v + offset));
+	arch_device_store(pa(unit->registers.v + offset), sizeof(uint64_t), value);
 }
 
 #endif
