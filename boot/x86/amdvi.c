@@ -39,7 +39,6 @@
 #define DEVICE_WORDS 4UL
 #define DEVICE_BYTES 32
 #define DEVICES_PER_PAGE ((uint32_t)PAGE_SIZE / DEVICE_BYTES)
-#define DEVICES_MAX 0x10000U
 #define VALID 3ULL /* with its translation; mode 0 and neither read nor write: blocked */
 #define INTERRUPTS_VALID 1ULL
 #define INTERRUPTS_64 (6ULL << 1) /* 2^6 entries */
@@ -71,8 +70,10 @@ static uint32_t devices(const struct machine *machine)
 	uint32_t highest = 0;
 
 	for (uint32_t i = 0; i < machine->nfunctions; i++) {
-		if (machine->function[i].stream > highest)
-			highest = machine->function[i].stream;
+		const struct machine_function *f = &machine->function[i];
+
+		if (f->iommu != MACHINE_NONE && f->stream > highest)
+			highest = f->stream;
 	}
 	for (uint32_t i = 0; i < machine->x86.nioapics; i++) {
 		if (machine->x86.ioapic[i].requester > highest)

@@ -61,7 +61,7 @@ bool iommu_wait(const struct machine *machine, pa_t at, uint32_t mask, uint32_t 
 /* The interrupt tables are all units': what stands there is for one requester id only. */
 static bool block_all(struct boot_info *info, struct extent *left)
 {
-	pa_t interrupts = iommu_pages(left, IOMMU_INTERRUPTS_BYTES);
+	pa_t interrupts = iommu_pages(left, X86_INTERRUPT_BYTES);
 	bool done = interrupts.v != 0;
 
 	for (uint32_t i = 0; i < info->machine.x86.niommus && done; i++) {

@@ -11,7 +11,6 @@
 /* The UART's line has the entry behind those of all functions, each of which has room for all vectors. */
 #define IOMMU_LINE_ENTRY ((uint64_t)MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
 #define IOMMU_INTERRUPT_BYTES 16UL /* of an entry, in VT-d (9.10) and in AMD-Vi (2.2.5.2) */
-#define IOMMU_INTERRUPTS_BYTES (2 * IOMMU_LINE_ENTRY * IOMMU_INTERRUPT_BYTES) /* a power of two */
 #define IOMMU_QUEUE_BYTES PAGE_SIZE /* 256 commands, or events, of 16 bytes */
 #define IOMMU_QUEUE_SLOT 16
 
