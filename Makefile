@@ -85,7 +85,7 @@ LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARE
 
 # The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
 PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c
-HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/arm64/vits.c \
+HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/arm64/vits.c arch/x86/decode.c \
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)

@@ -57,6 +57,11 @@ void guest_space_build(struct vm *vm, struct page_pool *pool)
 	arch_vm_map_registers(vm, &table);
 	pci_map_bars(vm, &table);
 	pt_switch(&table, false);
-	if (vm_plan(vm)->nfunctions != 0)
-		dma_space_build(vm, pool);
+	if (vm_plan(vm)->nfunctions == 0)
+		return;
+	dma_space_build(vm, pool);
+	if (arch_msix_trapped()) {
+		vm->msix = pool_take(pool, VM_MSIX_PAGES);
+		BH_CHECK(vm->msix.v != 0);
+	}
 }

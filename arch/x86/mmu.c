@@ -2,6 +2,8 @@
 /* The formats of page tables, and the maintenance they need. */
 #include "x86.h"
 
+#include <bulkhead/pci.h>
+
 #include <string.h>
 
 #define ADDRESS 0x000ffffffffff000ULL
@@ -106,43 +108,27 @@ void arch_dma_fence(void)
 }
 
 /* AMD processors take only MOVs of EAX and its parts for configuration space (PPR of family 19h, 2.1.7). */
-uint64_t arch_device_load(pa_t at, uint32_t size)
+uint32_t arch_device_load(pa_t at, uint32_t size)
 {
-	uint64_t value = 0;
+	uint32_t value = 0;
 
-	switch (size) {
-	case 1:
-		__asm__ volatile("movb (%1), %%al" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	case 2:
-		__asm__ volatile("movw (%1), %%ax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	case 4:
-		__asm__ volatile("movl (%1), %%eax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	default:
-		__asm__ volatile("movq (%1), %%rax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	}
+	if (size == 4)
+		__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw (%1), %w0" : "+a"(value) : "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb (%1), %b0" : "+a"(value) : "r"(at.v) : "memory");
 	return value;
 }
 
-void arch_device_store(pa_t at, uint32_t size, uint64_t value)
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
 {
-	switch (size) {
-	case 1:
-		__asm__ volatile("movb %%al, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	case 2:
-		__asm__ volatile("movw %%ax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	case 4:
-		__asm__ volatile("movl %%eax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	default:
-		__asm__ volatile("movq %%rax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	}
+	if (size == 4)
+		__asm__ volatile("movl %0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw %w0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb %b0, (%1)" ::"a"(value), "r"(at.v) : "memory");
 }
 
 #define ABSENT_DEVFN 0 /* a function no VM has, on the page that stands for all of those */
@@ -165,6 +151,9 @@ void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 	BH_CHECK(ones.v != 0 && console.v != 0);
 	for (uint32_t devfn = 0; devfn < GUEST_X86_ECAM_SIZE / PAGE_SIZE; devfn++) {
 		bool has = devfn == GUEST_X86_CONSOLE_DEVFN && vm_plan(vm)->console != 0;
+
+		if (pci_has(vm_plan(vm), devfn)) /* traps */
+			continue;
 
 		guest_map(table, gpa(config_at(devfn)),
 			  (struct extent){has ? console : ones, PAGE_SIZE}, PT_GUEST_DATA);
@@ -190,6 +179,7 @@ void arch_vm_install(struct vm *vm)
 	struct page_table table = guest_space(vm);
 
 	pt_switch(&table, true);
+	msix_reset(vm);
 	memset(pa_to_ptr(config_page(vm, ABSENT_DEVFN)), 0xff, PAGE_SIZE);
 	if (vm_plan(vm)->console != 0)
 		console_config(pa_to_ptr(console_page(vm)));

@@ -209,6 +209,7 @@ struct plan {
 #define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
 #define VM_DMA_PAGES 8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define CORE_FUNCTION_PAGES 5 /* for each function of the machine: tables of the pages that the core itself uses */
+#define VM_MSIX_PAGES (PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 / PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512
