@@ -93,6 +93,7 @@ int64_t smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
 #define GIC_SGI_BASE (GUEST_GICR_BASE + 0x10000) /* of vCPU 0 */
 #define GIC_SPURIOUS 1020
+#define GIC_LPI_FIRST 8192
 #define TIMER_INTERRUPT 27 /* the virtual timer's PPI */
 
 /* Enables SGI, PPI (of @vcpu) or SPI @intid at @priority. */
