@@ -85,7 +85,7 @@ LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARE
 
 # The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
 PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c pci.c dma_map.c
-HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/x86/decode.c \
+HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/arm64/vits.c arch/x86/decode.c \
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
@@ -143,7 +143,7 @@ LOADER_FLAGS = $(TARGET_FLAGS) -iquote boot -fpic -fshort-wchar $(EFI_CALLS_$(AR
 GUEST_FLAGS_arm64 := -fpie
 GUEST_FLAGS_x86_64 := -fno-pie
 GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
-HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(G)/include \
+HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -Iarch/arm64/include -I$(G)/include \
 	-I$(H)/version/include -iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all

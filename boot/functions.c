@@ -89,11 +89,11 @@ enum bh_error find_functions(struct loader *l)
 	}
 	dma_map_apply(&l->dma, &access, l->machine);
 	l->services->RestoreTPL(before);
+	arch_check_iommus(l);
 	if (lost != 0)
 		say(l,
 		    "There are %u PCI functions more than this build knows; those behind the "
 		    "first %u cannot be given to a VM.",
 		    lost, MACHINE_MAX_FUNCTIONS);
-	arch_check_iommus(l);
 	return error;
 }

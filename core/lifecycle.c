@@ -2,8 +2,6 @@
 /* Start, stop and abort, step for step as in docs/lifecycle.md. Runs in the system manager. */
 #include "core.h"
 
-#include <bulkhead/format.h>
-
 #include <string.h>
 
 #define ATTEMPT_SECONDS 1 /* how long a stop signal may take before a stronger one is tried */
@@ -246,21 +244,16 @@ void vm_dma_fault(const struct pci_fault *fault)
 {
 	static uint32_t foreign; /* faults of functions that no VM has */
 	uint32_t count = fault->vm != NULL ? fault->vm->dma_faults : ++foreign;
-	struct vcpu_fault told = {"DMA refused", fault->function, fault->address, 0};
-	char who[32] = "unknown function";
+	struct vcpu_fault told = {"DMA refused", fault->stream, fault->address, 0};
 
 	if (count > FAULTS_TOLD && !fault->cut)
 		return;
-	if (fault->function != MACHINE_NONE)
-		bh_format(who, sizeof(who), "PCI function " FUNCTION_NAME,
-			  FUNCTION_NAME_OF(&machine_facts()->function[fault->function]));
-	log_line("%s: %s: %s at 0x%lx refused%s", fault->vm != NULL ? name(fault->vm) : "nobody's",
-		 who, fault->write ? "write" : "read", fault->address,
-		 fault->cut ? "; too many, cut off" : "");
+	if (fault->cut)
+		told.what = "too many DMAs refused: function cut off";
+	log_line("%s: stream 0x%x, %s at 0x%lx: %s", fault->vm != NULL ? name(fault->vm) : "no VM",
+		 fault->stream, fault->write ? "write" : "read", fault->address, told.what);
 	if (fault->vm != NULL)
-		control_event(fault->vm, VM_EVENT_DMA_FAULT,
-			      fault->cut ? "too many DMAs refused: function cut off" : told.what,
-			      &told);
+		control_event(fault->vm, VM_EVENT_DMA_FAULT, told.what, &told);
 }
 
 /* Events of several cores of one VM are one event: the first one decides, the stop ends them all. */

@@ -48,11 +48,6 @@ static struct word word_of(uint8_t capability, uint32_t offset)
 	return (struct word){0, 0, 0};
 }
 
-static const struct machine_function *facts(const struct vm *vm, uint32_t slot)
-{
-	return &machine_facts()->function[vm_plan(vm)->function[slot].function];
-}
-
 static uint32_t bytes(uint32_t count)
 {
 	return count >= 4 ? ~0U : (1U << count * 8) - 1;
@@ -61,23 +56,16 @@ static uint32_t bytes(uint32_t count)
 /* BAR register @n: the guest's address, or its size if that was asked for (7.5.1.2.1). */
 static uint32_t bar_value(const struct vm *vm, uint32_t slot, uint32_t n)
 {
-	const struct machine_bar *bar = facts(vm, slot)->bar;
-	bool high = n > 0 && bar[n - 1].size != 0 && BAR_64(bar[n - 1].flags);
-	uint32_t first = high ? n - 1 : n;
-	uint64_t value = vm_plan(vm)->function[slot].bar[first].v;
+	const struct machine_bar *bar = &function_of(vm, slot)->bar[n];
+	bool high = n > 0 && bar[-1].size != 0 && BAR_64(bar[-1].flags);
+	uint64_t value = vm_plan(vm)->function[slot].bar[n - high].v;
 	uint32_t sizing = __atomic_load_n(&vm->shared.bar_sizing[slot], __ATOMIC_RELAXED);
 
 	if (value == 0)
 		return 0;
 	if ((sizing >> n & 1) != 0)
-		value = ~(bar[first].size - 1);
-	return high ? (uint32_t)(value >> 32) : (uint32_t)value | bar[first].flags;
-}
-
-static uint32_t vectors(const struct machine_function *function)
-{
-	return function->msix_vectors < PLAN_MAX_VECTORS ? function->msix_vectors
-							 : PLAN_MAX_VECTORS;
+		value = ~(bar[-high].size - 1);
+	return high ? (uint32_t)(value >> 32) : (uint32_t)value | bar->flags;
 }
 
 /* @at is in capability @index; what stands behind its end in the same doubleword is nobody's. */
@@ -85,70 +73,45 @@ static struct word capability_word(const struct machine_function *function, uint
 				   uint32_t at)
 {
 	const struct machine_cap *cap = &function->cap[index];
-	uint32_t offset = at - cap->offset;
-	uint32_t next = index + 1 < function->ncaps ? function->cap[index + 1].offset : 0;
-	struct word word = word_of(cap->id, offset);
+	uint32_t vectors = function->msix_vectors;
+	struct word word = word_of(cap->id, at - cap->offset);
 
 	if (cap->id == CAP_VENDOR)
-		word.real = ~0U;
-	word.real &= bytes(cap->length - offset);
-	if (offset != 0)
+		word.real = bytes(cap->offset + cap->length - at);
+	if (at != cap->offset)
 		return word;
 	word.real &= 0xffff0000;
-	word.fixed |= next << 8 | cap->id;
+	word.fixed |= (index + 1 < function->ncaps ? cap[1].offset : 0U) << 8 | cap->id;
 	if (cap->id == CAP_MSIX)
-		word.fixed |= (vectors(function) - 1U) << 16;
+		word.fixed |= ((vectors < PLAN_MAX_VECTORS ? vectors : PLAN_MAX_VECTORS) - 1) << 16;
 	return word;
-}
-
-/* A VF has no memory space bit of its own: its PF's is on (9.3.4.1.3). */
-static struct word command_word(const struct machine_function *function)
-{
-	struct word word = word_of(0, PCI_COMMAND);
-
-	if ((function->flags & FUNCTION_VF) != 0) {
-		word.fixed |= COMMAND_MEMORY;
-		word.real = word.writable = COMMAND_MASTER;
-	}
-	if (function->ncaps != 0)
-		word.fixed |= STATUS_CAPABILITIES;
-	return word;
-}
-
-static struct word header_word(const struct vm *vm, uint32_t slot, uint32_t at)
-{
-	const struct machine_function *function = facts(vm, slot);
-
-	switch (at) {
-	case 0:
-		return (struct word){function->device, 0, 0};
-	case PCI_COMMAND:
-		return command_word(function);
-	case PCI_CLASS:
-		return (struct word){function->class_code, 0, 0};
-	case PCI_CAPABILITIES:
-		return (struct word){function->ncaps != 0 ? function->cap[0].offset : 0, 0, 0};
-	default:
-		if (at >= PCI_BAR && at < PCI_BAR + 4 * MACHINE_MAX_BARS)
-			return (struct word){bar_value(vm, slot, (at - PCI_BAR) / 4), 0, 0};
-		return word_of(0, at);
-	}
 }
 
 /* The doubleword at @at. */
 static struct word word_at(const struct vm *vm, uint32_t slot, uint32_t at)
 {
-	const struct machine_function *function = facts(vm, slot);
+	const struct machine_function *function = function_of(vm, slot);
+	bool capabilities = function->ncaps != 0;
+	struct word word = word_of(0, at);
 
-	if (at < 0x40)
-		return header_word(vm, slot, at);
-	for (uint32_t i = 0; i < function->ncaps; i++) {
-		const struct machine_cap *cap = &function->cap[i];
-
-		if (at >= cap->offset && at < (uint32_t)cap->offset + cap->length)
+	for (uint32_t i = 0; i < function->ncaps; i++)
+		if (range_inside(at, 1, function->cap[i].offset, function->cap[i].length))
 			return capability_word(function, i, at);
+	if (at == 0)
+		word.fixed = function->device;
+	else if (at == PCI_COMMAND)
+		word.fixed = capabilities ? STATUS_CAPABILITIES : 0;
+	else if (at == PCI_CLASS)
+		word.fixed = function->class_code;
+	else if (at == PCI_CAPABILITIES)
+		word.fixed = capabilities ? function->cap[0].offset : 0;
+	else if (at >= PCI_BAR && at < PCI_BAR_END)
+		word.fixed = bar_value(vm, slot, (at - PCI_BAR) / 4);
+	if (at == PCI_COMMAND && (function->flags & FUNCTION_VF) != 0) {
+		word.fixed |= COMMAND_MEMORY; /* a VF's is its PF's, which is on (9.3.4.1.3) */
+		word.real = word.writable = COMMAND_MASTER;
 	}
-	return (struct word){0, 0, 0};
+	return word;
 }
 
 /* By one access of the guest's own size: a vendor's register may care. */
@@ -159,26 +122,20 @@ static uint32_t read_config(const struct vm *vm, uint32_t slot, uint32_t at, uin
 	uint32_t real = word.real >> shift & bytes(size);
 
 	if (real != 0)
-		real &= (uint32_t)arch_device_load(pa(function_config(facts(vm, slot)).v + at),
-						   size);
+		real &= arch_device_load(pa(function_config(function_of(vm, slot)).v + at), size);
 	return (word.fixed >> shift & bytes(size)) | real;
 }
 
 /* Asking for a size is the only thing a write to a BAR does. */
-static void write_bar(struct vm *vm, uint32_t slot, uint32_t n, uint32_t value)
+static void write_bar(struct vm *vm, uint32_t slot, uint32_t at, uint32_t value)
 {
 	uint32_t *sizing = &vm->shared.bar_sizing[slot];
+	uint32_t bit = 1U << (at - PCI_BAR) / 4;
 
 	if (value == ~0U)
-		__atomic_fetch_or(sizing, 1U << n, __ATOMIC_RELAXED);
+		__atomic_fetch_or(sizing, bit, __ATOMIC_RELAXED);
 	else
-		__atomic_fetch_and(sizing, ~(1U << n), __ATOMIC_RELAXED);
-}
-
-static bool may_master(const struct vm *vm, uint32_t slot)
-{
-	return __atomic_load_n(&vm->state, __ATOMIC_RELAXED) == VM_RUNNING &&
-	       (vm->shared.pci_cut >> slot & 1) == 0;
+		__atomic_fetch_and(sizing, ~bit, __ATOMIC_RELAXED);
 }
 
 /*
@@ -189,49 +146,49 @@ static bool may_master(const struct vm *vm, uint32_t slot)
 static void write_config(struct vm *vm, uint32_t slot, uint32_t at, uint32_t size, uint32_t value)
 {
 	uint32_t shift = at % 4 * 8;
-	uint32_t bits = word_at(vm, slot, at & ~3U).writable & bytes(size) << shift;
-	uint32_t half = (bits & 0xffff) != 0 ? 0 : 2;
-	pa_t reg = pa(function_config(facts(vm, slot)).v + (at & ~3U) + half);
+	uint32_t word = at & ~3U;
+	uint32_t bits = word_at(vm, slot, word).writable & bytes(size) << shift;
+	uint32_t half = (bits & 0xffff) != 0 ? 0 : 16;
+	pa_t reg = pa(function_config(function_of(vm, slot)).v + word + half / 8);
 
 	if (bits == 0)
 		return;
-	bits = bits >> half * 8 & 0xffff;
-	value = (uint32_t)((uint64_t)value << shift >> half * 8);
 	spin_lock(&vm->shared.pci_lock);
-	value = ((uint32_t)arch_device_load(reg, 2) & ~bits) | (value & bits);
-	if ((at & ~3U) == PCI_COMMAND && !may_master(vm, slot))
-		value &= ~COMMAND_MASTER;
+	if (word == PCI_COMMAND &&
+	    (vm->state != VM_RUNNING || (vm->shared.pci_cut >> slot & 1) != 0))
+		value &= ~(COMMAND_MASTER >> shift);
+	value = (arch_device_load(reg, 2) & ~(bits >> half)) | (value << shift & bits) >> half;
 	arch_device_store(reg, 2, value);
 	arch_device_load(reg, 2);
 	spin_unlock(&vm->shared.pci_lock);
 }
 
-/* The slot of the function at @devfn of the guest's bus 0; PLAN_MAX_FUNCTIONS: none. */
+/* The slot of the function at @devfn of the guest's bus 0; @plan->nfunctions: none. */
 static uint32_t slot_at(const struct plan_vm *plan, uint64_t devfn)
 {
-	for (uint32_t i = 0; i < plan->nfunctions; i++)
-		if (devfn == plan->function[i].device << 3)
-			return i;
-	return PLAN_MAX_FUNCTIONS;
+	uint32_t slot = 0;
+
+	while (slot < plan->nfunctions && devfn != plan->function[slot].device << 3)
+		slot++;
+	return slot;
 }
 
 bool pci_has(const struct plan_vm *plan, uint64_t devfn)
 {
-	return slot_at(plan, devfn) != PLAN_MAX_FUNCTIONS;
+	return slot_at(plan, devfn) != plan->nfunctions;
 }
 
 void pci_config_access(struct vm *vm, struct mmio *access)
 {
 	uint32_t slot = slot_at(vm_plan(vm), access->offset / PAGE_SIZE);
 	uint32_t at = access->offset % PAGE_SIZE;
-	bool bar = at >= PCI_BAR && at < PCI_BAR + 4 * MACHINE_MAX_BARS;
 
-	if (slot == PLAN_MAX_FUNCTIONS || access->size > 4)
+	if (slot == vm_plan(vm)->nfunctions || access->size > 4)
 		access->value = ~0ULL;
 	else if (!access->write)
 		access->value = read_config(vm, slot, at, access->size);
-	else if (!bar)
+	else if (at < PCI_BAR || at >= PCI_BAR_END)
 		write_config(vm, slot, at, access->size, (uint32_t)access->value);
 	else if (access->size == 4)
-		write_bar(vm, slot, (at - PCI_BAR) / 4, (uint32_t)access->value);
+		write_bar(vm, slot, at, (uint32_t)access->value);
 }

@@ -3,7 +3,7 @@
 #ifndef PASSTHROUGH_FUNCTION_H
 #define PASSTHROUGH_FUNCTION_H
 
-#include <bulkhead/machine.h>
+#include <bulkhead/vm.h>
 
 #define PCI_COMMAND 0x04U /* 7.5.1.1.3 */
 #define COMMAND_MEMORY (1U << 1)
@@ -12,6 +12,7 @@
 #define STATUS_CAPABILITIES (1U << 20) /* in the same doubleword, 7.5.1.1.4 */
 #define PCI_CLASS 0x08U
 #define PCI_BAR 0x10U /* the first of six */
+#define PCI_BAR_END 0x28U
 #define PCI_SUBSYSTEM 0x2cU
 #define PCI_CAPABILITIES 0x34U
 #define PCI_EXTENDED 0x100U /* here the extended capabilities begin */
@@ -22,8 +23,10 @@
 #define CAP_MSIX 0x11
 #define PCIE_CONTROL 8U /* 7.5.3.4; the status stands in the two bytes behind it */
 #define CONTROL_FLR (1U << 15)
-#define PCIE_STATUS 10U
 #define STATUS_PENDING (1U << 5)
+
+/* Function @slot of @vm. */
+const struct machine_function *function_of(const struct vm *vm, uint32_t slot);
 
 /* Where the configuration space of @function stands. */
 pa_t function_config(const struct machine_function *function);

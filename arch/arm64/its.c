@@ -174,7 +174,7 @@ void its_close(const struct vm *vm, uint32_t slot)
 {
 	uint32_t function = vm_plan(vm)->function[slot].function;
 	struct guest_its guest = {&vm_record(vm->index)->shared.arch.vits, vm_plan(vm),
-				  machine_facts(), 0};
+				  machine_facts(), machine_plan()->management_core, 0};
 
 	if (!has_events(function))
 		return;
@@ -186,7 +186,8 @@ void its_close(const struct vm *vm, uint32_t slot)
 
 const char *its_guest_access(struct vm *vm, struct mmio *access)
 {
-	struct guest_its guest = {&vm->shared.arch.vits, vm_plan(vm), machine_facts(), 0};
+	struct guest_its guest = {&vm->shared.arch.vits, vm_plan(vm), machine_facts(),
+				  machine_plan()->management_core, 0};
 
 	lock();
 	vits_access(&guest, access);

@@ -129,36 +129,22 @@ void arch_dma_fence(void)
 	__asm__ volatile("dmb osh" ::: "memory"); /* PCIe is in the outer shareable domain */
 }
 
-uint64_t arch_device_load(pa_t at, uint32_t size)
+uint32_t arch_device_load(pa_t at, uint32_t size)
 {
-	switch (size) {
-	case 1:
-		return *(const volatile uint8_t *)pa_to_ptr(at);
-	case 2:
-		return *(const volatile uint16_t *)pa_to_ptr(at);
-	case 4:
+	if (size == 4)
 		return *(const volatile uint32_t *)pa_to_ptr(at);
-	default:
-		return *(const volatile uint64_t *)pa_to_ptr(at);
-	}
+	return size == 2 ? *(const volatile uint16_t *)pa_to_ptr(at)
+			 : *(const volatile uint8_t *)pa_to_ptr(at);
 }
 
-void arch_device_store(pa_t at, uint32_t size, uint64_t value)
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
 {
-	switch (size) {
-	case 1:
-		*(volatile uint8_t *)pa_to_ptr(at) = (uint8_t)value;
-		break;
-	case 2:
+	if (size == 4)
+		*(volatile uint32_t *)pa_to_ptr(at) = value;
+	else if (size == 2)
 		*(volatile uint16_t *)pa_to_ptr(at) = (uint16_t)value;
-		break;
-	case 4:
-		*(volatile uint32_t *)pa_to_ptr(at) = (uint32_t)value;
-		break;
-	default:
-		*(volatile uint64_t *)pa_to_ptr(at) = value;
-		break;
-	}
+	else
+		*(volatile uint8_t *)pa_to_ptr(at) = (uint8_t)value;
 }
 
 /* Of each redistributor the page with its own SGIs and PPIs: the first 4 KiB of SGI_base (IHI 0069H 12.11). */

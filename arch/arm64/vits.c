@@ -70,7 +70,7 @@ static struct vits_event *event_of(const struct guest_its *its, const uint64_t *
 /* The core whose redistributor stands for physical collection @home. */
 static uint32_t core_of(const struct guest_its *its, uint32_t home)
 {
-	return home == parking(its) ? machine_plan()->management_core : home;
+	return home == parking(its) ? its->parking_core : home;
 }
 
 static void send(const struct guest_its *its, enum its_command what, uint32_t slot, uint32_t id,

@@ -155,7 +155,7 @@ void host_function_pending(uint32_t function, uint64_t until);
 struct host_store {
 	uint64_t at; /* the low 24 bits */
 	uint32_t size;
-	uint64_t value;
+	uint32_t value;
 };
 
 const struct host_store *host_stores(uint32_t *count);

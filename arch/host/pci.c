@@ -194,16 +194,16 @@ static uint8_t *device_at(pa_t at, struct host_function **function)
 						       : NULL;
 }
 
-uint64_t arch_device_load(pa_t at, uint32_t size)
+uint32_t arch_device_load(pa_t at, uint32_t size)
 {
 	struct host_function *f = NULL;
 	uint8_t *from = device_at(at, &f);
-	uint64_t value = ~0ULL;
+	uint32_t value = ~0U;
 
 	if (!is_aligned(at.v, size))
 		host_break("a device's register at 0x%lx is read misaligned", at.v);
 	if (from == NULL)
-		return value >> (64 - 8 * size);
+		return value >> (32 - 8 * size);
 	f->config[CAP_PCIE + 10] = host_now() < f->pending_until ? 1 << 5 : 0;
 	value = 0;
 	memcpy(&value, from, size);
@@ -211,7 +211,7 @@ uint64_t arch_device_load(pa_t at, uint32_t size)
 }
 
 /* Command, BARs, device control and MSI-X control take what they are given. */
-static void store_config(struct host_function *f, uint32_t at, uint32_t size, uint64_t value)
+static void store_config(struct host_function *f, uint32_t at, uint32_t size, uint32_t value)
 {
 	uint32_t word = at & ~3U;
 	bool bar = word >= 0x10 && word < 0x28;
@@ -227,7 +227,7 @@ static void store_config(struct host_function *f, uint32_t at, uint32_t size, ui
 	f->silent_until = host_now() + f->reset_ticks;
 }
 
-void arch_device_store(pa_t at, uint32_t size, uint64_t value)
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
 {
 	struct host_function *f = NULL;
 	uint8_t *to = device_at(at, &f);

@@ -71,53 +71,56 @@ static uint32_t fetch(const struct guest_exit *exit, uint8_t *bytes)
 	return n;
 }
 
-static bool is_config(const struct plan_vm *plan, uint64_t at)
-{
-	return at >= GUEST_X86_ECAM_BASE && at < GUEST_X86_ECAM_BASE + GUEST_X86_ECAM_SIZE &&
-	       pci_has(plan, (at - GUEST_X86_ECAM_BASE) / PAGE_SIZE);
-}
-
 /* An event that was on its way is none of the instruction's: its stack, or its tables, stand where they should not. */
 static bool decode(const struct guest_exit *exit, struct mmio_op *op)
 {
 	uint8_t bytes[INSTRUCTION_MAX];
 
 	return exit->hw.code_64 && exit->cpu->arch.event == 0 &&
-	       mmio_decode(bytes, fetch(exit, bytes), op) && op->write == exit->hw.write;
+	       mmio_decode(bytes, fetch(exit, bytes), op) && op->write == exit->hw.write &&
+	       is_aligned(exit->hw.address, op->size);
+}
+
+/* Eight bytes are twice four. */
+static void access(struct guest_exit *exit, const struct mmio_op *op, bool config)
+{
+	struct vm *vm = exit->cpu->vm;
+	uint64_t *reg = &exit->cpu->arch.regs[op->reg];
+	uint64_t stored = mmio_stored(op, *reg);
+	uint64_t loaded = 0;
+
+	for (uint32_t done = 0; done < op->size; done += 4) {
+		struct mmio part = {.offset = exit->hw.address + done,
+				    .value = stored >> 8 * done,
+				    .size = op->size < 4 ? op->size : 4,
+				    .write = op->write};
+
+		if (config)
+			part.offset -= GUEST_X86_ECAM_BASE;
+		(config ? pci_config_access : msix_access)(vm, &part);
+		loaded |= (part.value & UINT32_MAX) << 8 * done;
+	}
+	if (!op->write)
+		*reg = mmio_loaded(op, *reg, loaded);
 }
 
 bool mmio_access(struct guest_exit *exit)
 {
 	struct vm *vm = exit->cpu->vm;
-	bool config = is_config(vm_plan(vm), exit->hw.address);
-	struct mmio access = {.offset = exit->hw.address};
+	uint64_t at = exit->hw.address;
+	bool config = range_inside(at, 1, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE) &&
+		      pci_has(vm_plan(vm), (at - GUEST_X86_ECAM_BASE) / PAGE_SIZE);
 	struct mmio_op op;
 
-	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_has(vm, exit->hw.address)))
+	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_has(vm, at)))
 		return false;
 	exit->reason = EXIT_PCI;
-	if (!decode(exit, &op)) {
-		exit->illegal = "access to a device by an instruction that is not decoded";
-		return true;
-	}
-	uint64_t *reg = &exit->cpu->arch.regs[op.reg];
-
-	access.size = op.size;
-	access.write = op.write;
-	access.value = mmio_stored(&op, *reg);
-	if (!is_aligned(access.offset, access.size)) {
-		exit->illegal = "misaligned access to a device";
-		return true;
-	}
-	if (config) {
-		access.offset -= GUEST_X86_ECAM_BASE;
-		pci_config_access(vm, &access);
+	if (decode(exit, &op)) {
+		access(exit, &op, config);
+		exit->hw.length = op.length;
+		skip(exit);
 	} else {
-		msix_access(vm, &access);
+		exit->illegal = "access to a device by an instruction that is not decoded";
 	}
-	if (!op.write)
-		*reg = mmio_loaded(&op, *reg, access.value);
-	exit->hw.length = op.length;
-	skip(exit);
 	return true;
 }

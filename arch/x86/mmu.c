@@ -104,43 +104,27 @@ void arch_dma_fence(void)
 }
 
 /* AMD processors take only MOVs of EAX and its parts for configuration space (PPR of family 19h, 2.1.7). */
-uint64_t arch_device_load(pa_t at, uint32_t size)
+uint32_t arch_device_load(pa_t at, uint32_t size)
 {
-	uint64_t value = 0;
+	uint32_t value = 0;
 
-	switch (size) {
-	case 1:
-		__asm__ volatile("movb (%1), %%al" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	case 2:
-		__asm__ volatile("movw (%1), %%ax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	case 4:
-		__asm__ volatile("movl (%1), %%eax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	default:
-		__asm__ volatile("movq (%1), %%rax" : "+a"(value) : "r"(at.v) : "memory");
-		break;
-	}
+	if (size == 4)
+		__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw (%1), %w0" : "+a"(value) : "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb (%1), %b0" : "+a"(value) : "r"(at.v) : "memory");
 	return value;
 }
 
-void arch_device_store(pa_t at, uint32_t size, uint64_t value)
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
 {
-	switch (size) {
-	case 1:
-		__asm__ volatile("movb %%al, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	case 2:
-		__asm__ volatile("movw %%ax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	case 4:
-		__asm__ volatile("movl %%eax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	default:
-		__asm__ volatile("movq %%rax, (%1)" ::"a"(value), "r"(at.v) : "memory");
-		break;
-	}
+	if (size == 4)
+		__asm__ volatile("movl %0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw %w0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb %b0, (%1)" ::"a"(value), "r"(at.v) : "memory");
 }
 
 #define ABSENT_DEVFN 0 /* a function no VM has, on the page that stands for all of those */

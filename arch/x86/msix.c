@@ -7,17 +7,12 @@
 
 #include <bulkhead/lock.h>
 
-#include <string.h>
-
 #define ENTRY_BYTES 16U
 #define ENTRY_MASKED 1U
 
 /* An entry as the guest wrote it. */
 struct msix_entry {
-	uint32_t address;
-	uint32_t address_high;
-	uint32_t data;
-	uint32_t control;
+	uint32_t word[4]; /* address, its high half, data, control */
 };
 
 static_assert(sizeof(struct msix_entry) * PLAN_MAX_VECTORS * PLAN_MAX_FUNCTIONS ==
@@ -86,23 +81,23 @@ static struct msix_entry *entries_of(const struct vm *vm, uint32_t slot)
 void msix_reset(const struct vm *vm)
 {
 	for (uint32_t i = 0; i < vm_plan(vm)->nfunctions * PLAN_MAX_VECTORS; i++)
-		entries_of(vm, 0)[i] = (struct msix_entry){.control = ENTRY_MASKED};
+		entries_of(vm, 0)[i] = (struct msix_entry){{0, 0, 0, ENTRY_MASKED}};
 }
 
 /* The device's entry: masked while it changes, and for good when the guest's is no good. */
 static void program(const struct vm *vm, const struct place *place, uint32_t index)
 {
-	const struct msix_entry *entry = &entries_of(vm, place->slot)[index];
+	const uint32_t *word = entries_of(vm, place->slot)[index].word;
 	uint64_t at = place->function->bar[place->bar].base.v + place->function->msix_offset +
 		      index * ENTRY_BYTES;
 	uint64_t hwid;
 
 	arch_device_store(pa(at + 12), 4, ENTRY_MASKED);
-	if ((entry->control & ENTRY_MASKED) != 0 || entry->address_high != 0 ||
-	    !msi_target(vm, entry->address, entry->data, &hwid))
+	if ((word[3] & ENTRY_MASKED) != 0 || word[1] != 0 ||
+	    !msi_target(vm, word[0], word[2], &hwid))
 		return;
 	struct msi_message message = interrupt_route(vm_plan(vm)->function[place->slot].function,
-						     index, hwid, entry->data & 0xff);
+						     index, hwid, word[2] & 0xff);
 
 	arch_device_store(pa(at), 4, message.address);
 	arch_device_store(pa(at + 4), 4, 0);
@@ -110,22 +105,23 @@ static void program(const struct vm *vm, const struct place *place, uint32_t ind
 	arch_device_store(pa(at + 12), 4, 0);
 }
 
-/* Accesses of other sizes than 4 and 8 are not defined (7.7.2): they find ones and write nothing. */
+/* What is not of 4 bytes is not defined (7.7.2): it finds ones and writes nothing. */
 static void access_table(struct vm *vm, const struct place *place, uint64_t offset,
 			 struct mmio *access)
 {
 	uint32_t index = (uint32_t)(offset / ENTRY_BYTES);
-	uint8_t *at = (uint8_t *)&entries_of(vm, place->slot)[index] + offset % ENTRY_BYTES;
+	uint32_t *word = &entries_of(vm, place->slot)[index].word[offset % ENTRY_BYTES / 4];
 
-	if (!access->write)
+	if (index >= PLAN_MAX_VECTORS || access->size != 4) {
 		access->value = ~0ULL;
-	if (index >= PLAN_MAX_VECTORS || access->size < 4)
 		return;
+	}
 	spin_lock(&vm->shared.pci_lock);
-	memcpy(access->write ? (void *)at : &access->value,
-	       access->write ? (void *)&access->value : at, access->size);
-	if (access->write)
+	if (access->write) {
+		*word = (uint32_t)access->value;
 		program(vm, place, index);
+	}
+	access->value = *word;
 	spin_unlock(&vm->shared.pci_lock);
 }
 
@@ -145,5 +141,5 @@ void msix_access(struct vm *vm, struct mmio *access)
 	else if (!access->write)
 		access->value = arch_device_load(at, access->size);
 	else if (place.bar != f->pba_bar || in_pba >= (f->msix_vectors + 63ULL) / 64 * 8)
-		arch_device_store(at, access->size, access->value);
+		arch_device_store(at, access->size, (uint32_t)access->value);
 }

@@ -79,12 +79,12 @@ void arch_publish(const void *at, uint64_t size);
 void arch_dma_fence(void);
 
 /*
- * One access of 1, 2, 4 or 8 bytes to a register that is mapped with own_map(),
+ * One access of 1, 2 or 4 bytes to a register that is mapped with own_map(),
  * aligned to its size. In order with each other; in a form that processors take
  * for PCI configuration space.
  */
-uint64_t arch_device_load(pa_t at, uint32_t size);
-void arch_device_store(pa_t at, uint32_t size, uint64_t value);
+uint32_t arch_device_load(pa_t at, uint32_t size);
+void arch_device_store(pa_t at, uint32_t size, uint32_t value);
 
 /* ---- VMs ---- */
 

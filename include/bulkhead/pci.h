@@ -57,7 +57,7 @@ void pci_close(struct vm *vm);
 /* A DMA that was refused, and whose function made it. */
 struct pci_fault {
 	struct vm *vm; /* NULL: nobody's */
-	uint32_t function; /* index in struct machine; MACHINE_NONE: not known */
+	uint32_t stream; /* as in struct machine_function */
 	uint64_t address;
 	bool write;
 	bool cut; /* it was one too many since the VM started: the function's bus mastering is off until the VM ends */
