@@ -24,10 +24,11 @@ enum bh_error arch_read_machine(struct loader *l)
 			       "the firmware's device tree is malformed");
 	l->source = "device tree";
 	error = machine_from_fdt(l->fdt, fdt_totalsize(l->fdt), l->machine, &l->report);
-	if (error == BH_OK)
-		l->regions.count =
-			machine_fdt_redistributors(l->fdt, l->regions.region, GIC_MAX_REGIONS);
-	return error;
+	if (error != BH_OK)
+		return error;
+	l->regions.count = machine_fdt_redistributors(l->fdt, l->regions.region, GIC_MAX_REGIONS);
+	machine_fdt_dma(l->fdt, &l->dma);
+	return BH_OK;
 }
 
 enum bh_error arch_check_processor(struct loader *l)
