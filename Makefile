@@ -84,8 +84,8 @@ LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt
 LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
 
 # The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
-PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c
-HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) \
+PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c pci.c dma_map.c
+HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/arm64/vits.c arch/x86/decode.c \
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 
 BHMANIFEST_SRCS := $(wildcard tools/bhmanifest/*.c)
@@ -143,7 +143,7 @@ LOADER_FLAGS = $(TARGET_FLAGS) -iquote boot -fpic -fshort-wchar $(EFI_CALLS_$(AR
 GUEST_FLAGS_arm64 := -fpie
 GUEST_FLAGS_x86_64 := -fno-pie
 GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
-HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -I$(G)/include \
+HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -Iarch/arm64/include -I$(G)/include \
 	-I$(H)/version/include -iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
 	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -395,7 +395,7 @@ $(eval $(call host_objects,sanitized,$(HOSTCC),$(SANITIZE) -I$(H)/default/includ
 $(eval $(call host_objects,fuzzed,$(FUZZCC),$(SANITIZE) -I$(H)/default/include -fsanitize=fuzzer-no-link))
 
 # Between any two basic blocks of these files the fake machine may let another core go first.
-$(patsubst %,$(H)/sanitized/core/%.o,core_manager system_manager lifecycle console log): \
+$(patsubst %,$(H)/sanitized/%.o,$(addprefix core/,core_manager system_manager lifecycle console log) passthrough/config passthrough/functions): \
 	INTERRUPTED := -fsanitize-coverage=trace-pc
 
 $(H)/bhmanifest: $(BHMANIFEST_SRCS:%.c=$(H)/plain/%.o) $(H)/plain/libbulkhead.a

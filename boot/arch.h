@@ -25,6 +25,19 @@ enum bh_error arch_check_processor(struct loader *l);
 /* Fills in what only the hardware knows, and takes what the core needs at a fixed place. */
 enum bh_error arch_probe_machine(struct loader *l);
 
+/*
+ * Takes IOMMUs that cannot guard anything, and an interrupt translation that cannot be used, out of the machine, and
+ * says why. After the scan of PCI.
+ */
+void arch_check_iommus(struct loader *l);
+
+/*
+ * After boot services: switches IOMMUs and interrupt translation on, everything blocked, with tables from
+ * @info's plan.iommu_tables, which it clears, and fills plan.iommu and plan.its. What does not come up is taken out of
+ * the machine, so that the core's plan_check() speaks for those who counted on it.
+ */
+void arch_start_iommus(struct boot_info *info);
+
 /* machine_cpu.hwid of the core we run on. */
 uint64_t arch_hwid(void);
 

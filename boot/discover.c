@@ -30,7 +30,7 @@ static enum bh_error read_tables(struct loader *l)
 	if (rsdp == NULL)
 		return arch_read_machine(l);
 	l->source = "ACPI";
-	return machine_from_acpi(rsdp, l->machine, &l->regions, &l->report);
+	return machine_from_acpi(rsdp, l->machine, &l->regions, &l->dma, &l->report);
 }
 
 /*

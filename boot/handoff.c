@@ -32,6 +32,7 @@ enum bh_error hand_off(struct loader *l)
 
 	if (error != BH_OK)
 		return error;
+	arch_start_iommus(l->info);
 	arch_prepare_entry(l->info, pa_to_ptr(l->core.base), l->core.size);
 	entry(l->info);
 	__builtin_unreachable();

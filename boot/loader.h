@@ -8,6 +8,7 @@
 #include <bulkhead/boot_info.h>
 #include <bulkhead/planner.h>
 
+#include "dma_map.h"
 #include "elf.h"
 #include "machine_acpi.h"
 #include "memory_map.h"
@@ -34,6 +35,7 @@ struct loader {
 	const char *source; /* where l->machine comes from, for people */
 	const void *fdt; /* the firmware's; NULL when there is none or ACPI is used */
 	struct gic_regions regions;
+	struct dma_map dma;
 	struct node_map nodes;
 	struct memory_map map;
 
@@ -83,6 +85,14 @@ enum bh_error files_read(struct loader *l, const char *name, struct extent *exte
 
 /* Fills l->info->plan.card as the manifest has it; BH_NO_DEVICE when it is not what it has to be. */
 enum bh_error find_card(struct loader *l);
+
+/* --- functions.c --- */
+
+/*
+ * Fills l->machine's functions, with the VFs that the manifest names switched on. BH_NO_DEVICE
+ * when those cannot be.
+ */
+enum bh_error find_functions(struct loader *l);
 
 /* --- discover.c --- */
 

@@ -73,6 +73,13 @@ static enum bh_error bad(struct acpi_reader *r, const struct table *t, const cha
 		       what);
 }
 
+/* What is said of functions' DMA makes no sense: no VM gets one, and all else goes on. */
+static enum bh_error lost(struct acpi_reader *r)
+{
+	r->dma->lost = true;
+	return BH_OK;
+}
+
 static void spi_used(struct acpi_reader *r, uint32_t gsiv)
 {
 	uint32_t n = gsiv - FIRST_SPI;
@@ -155,8 +162,10 @@ static enum bh_error madt_arm64(struct acpi_reader *r, const struct table *t, co
 	case 0x0e:
 		return madt_gicr(r, t, e);
 	case 0x0f:
-		if (arm64->its.v == 0)
+		if (arm64->its.v == 0) {
 			arm64->its = pa(get64(e, 8));
+			r->its_id = get32(e, 4);
+		}
 		return BH_OK;
 	default:
 		return BH_OK;
@@ -188,8 +197,8 @@ static enum bh_error madt_ioapic(struct acpi_reader *r, const struct table *t,
 
 	if (x86->nioapics == MACHINE_MAX_IOAPIC)
 		return bad(r, t, "names more IOAPICs than this build allows");
-	x86->ioapic[x86->nioapics++] =
-		(struct machine_ioapic){.base = pa(get32(e, 4)), .gsi_base = get32(e, 8)};
+	x86->ioapic[x86->nioapics++] = (struct machine_ioapic){
+		.base = pa(get32(e, 4)), .gsi_base = get32(e, 8), .id = get8(e, 2)};
 	return BH_OK;
 }
 
@@ -293,6 +302,7 @@ static enum bh_error iort_smmu_v3(struct acpi_reader *r, const struct table *t,
 
 	if (arm64->nsmmu == MACHINE_MAX_SMMU)
 		return bad(r, t, "names more SMMUs than this build allows");
+	r->smmu_node[arm64->nsmmu] = (uint32_t)(e->bytes - t->bytes);
 	arm64->smmu[arm64->nsmmu++] = pa(get64(e, 16));
 	for (uint64_t offset = 44; offset <= 56; offset += 4)
 		spi_used(r, get32(e, offset));
@@ -317,51 +327,294 @@ static enum bh_error iort_node(struct acpi_reader *r, const struct table *t, con
 	}
 }
 
+/* Node types that map ids: IORT 3.1.1. */
+#define IORT_ITS_GROUP 0
+#define IORT_ROOT_COMPLEX 2
+#define IORT_SMMU_V3 4
+#define IORT_RESERVED_MEMORY 6
+#define ID_MAPPING_BYTES 20
+#define ID_MAPPING_SINGLE 1U /* an interrupt of the node's own */
+
+/* Index of the SMMUv3 that stands at @node; MACHINE_NONE when none does. */
+static uint32_t iort_smmu_at(const struct acpi_reader *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->machine->arm64.nsmmu; i++) {
+		if (r->smmu_node[i] == node)
+			return i;
+	}
+	return MACHINE_NONE;
+}
+
+/* True when the ITS that we use is in the group at @node. */
+static bool iort_has_its(const struct acpi_reader *r, const struct table *t, uint32_t node)
+{
+	struct table e;
+	bool found = false;
+
+	if (!entry_at(t, node, 1, 2, &e) || get8(&e, 0) != IORT_ITS_GROUP)
+		return false;
+	for (uint32_t i = 0; i < get32(&e, 16) && 20 + i * 4ULL < e.size; i++)
+		found = found || get32(&e, 20 + i * 4ULL) == r->its_id;
+	return found && r->machine->arm64.its.v != 0;
+}
+
+/* One id mapping, @m, of node @e, which is the @from-th of its kind (3.1: id mapping format). */
+static void iort_mapping(struct acpi_reader *r, const struct table *t, const struct table *e,
+			 uint32_t from, const struct table *m)
+{
+	uint32_t node = get32(m, 12), count = get32(m, 4), type = get8(e, 0);
+	struct dma_range range = {
+		.from = from,
+		.first = get32(m, 0),
+		.to = iort_smmu_at(r, node),
+		.output = get32(m, 8),
+	};
+
+	range.last = range.first + count < range.first ? UINT32_MAX : range.first + count;
+	if (type == IORT_RESERVED_MEMORY) {
+		range.kind = DMA_STREAM_RESERVED;
+		range.from = range.to;
+		range.first = range.output;
+		range.last =
+			range.output + count < range.output ? UINT32_MAX : range.output + count;
+	} else if (type == IORT_ROOT_COMPLEX && range.to != MACHINE_NONE) {
+		range.kind = DMA_IOMMU;
+	} else if (iort_has_its(r, t, node) && !(get32(m, 16) & ID_MAPPING_SINGLE)) {
+		range.kind = type == IORT_SMMU_V3 ? DMA_STREAM_ITS : DMA_ITS;
+	} else {
+		return;
+	}
+	dma_map_range(r->dma, &range);
+}
+
+static enum bh_error iort_mappings(struct acpi_reader *r, const struct table *t,
+				   const struct table *e)
+{
+	uint64_t at = get32(e, 12);
+	uint32_t type = get8(e, 0);
+	uint32_t from = type == IORT_ROOT_COMPLEX
+				? get32(e, 28)
+				: iort_smmu_at(r, (uint32_t)(e->bytes - t->bytes));
+
+	if (type != IORT_ROOT_COMPLEX && type != IORT_SMMU_V3 && type != IORT_RESERVED_MEMORY)
+		return BH_OK;
+	for (uint32_t i = 0; i < get32(e, 8); i++, at += ID_MAPPING_BYTES) {
+		struct table m = {e->bytes + at, ID_MAPPING_BYTES};
+
+		if (!range_inside(at, ID_MAPPING_BYTES, 0, e->size))
+			return lost(r);
+		iort_mapping(r, t, e, from, &m);
+	}
+	return BH_OK;
+}
+
+/* SMMUs first: what maps ids speaks of them by where they stand. */
 static enum bh_error read_iort(struct acpi_reader *r, const struct table *t)
 {
-	uint64_t at = get32(t, 40);
 	enum bh_error error = BH_OK;
 	struct table e;
 
-	for (uint32_t i = 0; i < get32(t, 36) && error == BH_OK; i++, at += e.size) {
-		if (!entry_at(t, at, 1, 2, &e))
-			return bad(r, t, "has a malformed node");
-		error = iort_node(r, t, &e);
+	for (int pass = 0; pass < 2; pass++) {
+		uint64_t at = get32(t, 40);
+
+		for (uint32_t i = 0; i < get32(t, 36) && error == BH_OK; i++, at += e.size) {
+			if (!entry_at(t, at, 1, 2, &e))
+				return bad(r, t, "has a malformed node");
+			error = pass == 0 ? iort_node(r, t, &e) : iort_mappings(r, t, &e);
+		}
 	}
 	return error;
 }
 
 /* ---- DMAR, IVRS ---- */
 
-/* AMD's firmware describes one IOMMU in several blocks, one for each age of software. */
-static enum bh_error iommu(struct acpi_reader *r, const struct table *t, uint64_t base)
+/* Adds the IOMMU at @base and tells its index; MACHINE_NONE, and nothing added, when it is known. */
+static enum bh_error iommu(struct acpi_reader *r, const struct table *t, uint64_t base,
+			   uint32_t *index)
 {
 	struct machine_x86 *x86 = &r->machine->x86;
 
+	*index = MACHINE_NONE;
 	for (uint32_t i = 0; i < x86->niommus; i++) {
 		if (x86->iommu[i].v == base)
 			return BH_OK;
 	}
 	if (x86->niommus == MACHINE_MAX_IOMMU)
 		return bad(r, t, "names more IOMMUs than this build allows");
+	*index = x86->niommus;
 	x86->iommu[x86->niommus++] = pa(base);
 	return BH_OK;
 }
 
-/* Both tables: entries from 48 on with a 16-bit length at 2, the registers' address at 8. */
+static void ioapic_requester(struct acpi_reader *r, uint8_t id, uint16_t requester)
+{
+	struct machine_x86 *x86 = &r->machine->x86;
+
+	for (uint32_t i = 0; i < x86->nioapics; i++) {
+		if (x86->ioapic[i].id == id)
+			x86->ioapic[i].requester = requester;
+	}
+}
+
+/* The device scopes of @e from @at on: functions (1) and what is behind bridges (2); VT-d 4.1 8.3.1. */
+static enum bh_error dmar_scopes(struct acpi_reader *r, const struct table *e, uint64_t at,
+				 struct dma_scope scope)
+{
+	struct table s;
+
+	for (; at < e->size; at += s.size) {
+		uint64_t depth;
+
+		if (!entry_at(e, at, 1, 1, &s))
+			return lost(r);
+		depth = (s.size - 6) / 2;
+		if (get8(&s, 0) == 3 && depth == 1) /* an IOAPIC, by its id */
+			ioapic_requester(r, get8(&s, 4),
+					 (uint16_t)(get8(&s, 5) << 8 | get8(&s, 6) << 3 |
+						    (get8(&s, 7) & 7)));
+		if (get8(&s, 0) != 1 && get8(&s, 0) != 2)
+			continue;
+		if (s.size < 8 || depth > DMA_MAX_DEPTH)
+			return lost(r);
+		scope.below = get8(&s, 0) == 2;
+		scope.bus = get8(&s, 5);
+		scope.depth = (uint32_t)depth;
+		for (uint64_t i = 0; i < depth; i++)
+			scope.devfn[i] =
+				(uint8_t)(get8(&s, 6 + 2 * i) << 3 | (get8(&s, 7 + 2 * i) & 7));
+		dma_map_scope(r->dma, &scope);
+	}
+	return BH_OK;
+}
+
+/* DRHD: 8.3. With INCLUDE_PCI_ALL it has what no scope names. */
+static enum bh_error dmar_unit(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct dma_scope scope = {.kind = DMA_IOMMU, .segment = get16(e, 6)};
+	enum bh_error error = iommu(r, t, get64(e, 8), &scope.to);
+	struct dma_range all = {
+		.kind = DMA_IOMMU, .from = scope.segment, .last = UINT16_MAX, .to = scope.to};
+
+	if (error != BH_OK)
+		return error;
+	if (get8(e, 4) & 1)
+		dma_map_range(r->dma, &all);
+	return dmar_scopes(r, e, 16, scope);
+}
+
+static enum bh_error dmar_entry(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	struct dma_scope reserved = {.kind = DMA_RESERVED, .segment = get16(e, 6)};
+
+	switch (get16(e, 0)) {
+	case 0:
+		return dmar_unit(r, t, e);
+	case 1: /* RMRR: 8.4 */
+		return dmar_scopes(r, e, 24, reserved);
+	default:
+		return BH_OK;
+	}
+}
+
+static void ivhd_range(struct acpi_reader *r, uint32_t segment, uint32_t first, uint32_t last,
+		       uint32_t to)
+{
+	struct dma_range range = {DMA_IOMMU, segment, first, last, to, first};
+
+	dma_map_range(r->dma, &range);
+}
+
+/*
+ * The device entries of an IVHD from @at on (AMD I/O Virtualization 3.08 5.2.2.2). What has an alias shares
+ * its id with others: no IOMMU tells it apart.
+ */
+static void ivhd_devices(struct acpi_reader *r, const struct table *e, uint64_t at, uint32_t to)
+{
+	uint32_t segment = get16(e, 16), first = 0;
+	bool aliases = false;
+
+	while (at < e->size) {
+		uint8_t type = get8(e, at);
+		uint32_t id = get16(e, at + 1);
+
+		switch (type) {
+		case 1:
+			ivhd_range(r, segment, 0, UINT16_MAX, to);
+			break;
+		case 2:
+		case 70:
+			ivhd_range(r, segment, id, id, to);
+			break;
+		case 66:
+			ivhd_range(r, segment, id, id, MACHINE_NONE);
+			break;
+		case 3:
+		case 67:
+		case 71:
+			first = id;
+			aliases = type == 67;
+			break;
+		case 4:
+			ivhd_range(r, segment, first, id, aliases ? MACHINE_NONE : to);
+			break;
+		case 72: /* an IOAPIC, or an HPET */
+			if (get8(e, at + 7) == 1)
+				ioapic_requester(r, get8(e, at + 4), get16(e, at + 5));
+			break;
+		default:
+			break;
+		}
+		at += type == 240 ? 22ULL + get8(e, at + 21) : 4ULL << (type >> 6);
+	}
+}
+
+/* IVMD: 5.2.2.4: all functions, one, a range. */
+static void ivmd(struct acpi_reader *r, const struct table *e)
+{
+	uint8_t type = get8(e, 0);
+	struct dma_range range = {.kind = DMA_RESERVED, .last = UINT16_MAX};
+
+	if (type != 0x20) {
+		range.first = get16(e, 4);
+		range.last = type == 0x21 ? range.first : get16(e, 6);
+	}
+	dma_map_range(r->dma, &range);
+}
+
+/* AMD's firmware describes one IOMMU in several blocks, one for each age of software; the first one counts. */
+static enum bh_error ivrs_entry(struct acpi_reader *r, const struct table *t, const struct table *e)
+{
+	uint32_t index = MACHINE_NONE;
+	enum bh_error error = BH_OK;
+
+	switch (get8(e, 0)) {
+	case 0x10:
+	case 0x11:
+	case 0x40:
+		error = iommu(r, t, get64(e, 8), &index);
+		if (index != MACHINE_NONE)
+			ivhd_devices(r, e, get8(e, 0) == 0x10 ? 24 : 40, index);
+		return error;
+	case 0x20:
+	case 0x21:
+	case 0x22:
+		ivmd(r, e);
+		return BH_OK;
+	default:
+		return BH_OK;
+	}
+}
+
+/* Both tables: entries from 48 on with a 16-bit length at 2. */
 static enum bh_error read_iommus(struct acpi_reader *r, const struct table *t, bool amd)
 {
 	enum bh_error error = BH_OK;
 	struct table e;
 
 	for (uint64_t at = 48; at < t->size && error == BH_OK; at += e.size) {
-		uint8_t type;
-
 		if (!entry_at(t, at, 2, 2, &e))
 			return bad(r, t, "has a malformed entry");
-		type = get8(&e, 0);
-		if (amd ? type == 0x10 || type == 0x11 || type == 0x40 : get16(&e, 0) == 0)
-			error = iommu(r, t, get64(&e, 8));
+		error = amd ? ivrs_entry(r, t, &e) : dmar_entry(r, t, &e);
 	}
 	r->machine->x86.iommu_is_amd = amd;
 	return error;
@@ -752,9 +1005,11 @@ static enum bh_error check_found(struct acpi_reader *r)
 }
 
 enum bh_error machine_from_acpi(const void *rsdp, struct machine *machine,
-				struct gic_regions *regions, struct bh_report *report)
+				struct gic_regions *regions, struct dma_map *dma,
+				struct bh_report *report)
 {
-	struct acpi_reader r = {.machine = machine, .regions = regions, .report = report};
+	struct acpi_reader r = {
+		.machine = machine, .regions = regions, .dma = dma, .report = report};
 	struct table xsdt = {rsdp, 0}, t = {NULL, 0};
 	enum bh_error error = find_xsdt(&r, rsdp, &xsdt);
 

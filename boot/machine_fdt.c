@@ -774,3 +774,85 @@ uint32_t machine_fdt_redistributors(const void *fdt, struct extent *region, uint
 	walk(&r.walk, read_regions, false);
 	return r.count;
 }
+
+/* ---- What PCI functions are to IOMMUs and ITS ---- */
+
+struct dma_walk {
+	struct walk walk; /* first, as above */
+	struct dma_map *map;
+	uint32_t smmu[MACHINE_MAX_SMMU]; /* phandles, in the order of struct machine */
+	uint32_t nsmmus;
+	uint32_t its; /* phandle */
+	uint32_t nhosts;
+};
+
+static enum bh_error read_dma_targets(struct walk *w)
+{
+	struct dma_walk *d = (struct dma_walk *)w;
+	uint32_t phandle = fdt_get_phandle(w->fdt, w->node);
+	struct extent e;
+
+	if (is_compatible(w, "arm,smmu-v3") && d->nsmmus < MACHINE_MAX_SMMU)
+		d->smmu[d->nsmmus++] = phandle;
+	else if (is_compatible(w, "arm,gic-v3-its") && d->its == 0 && get_reg(w, 0, &e))
+		d->its = phandle;
+	return BH_OK;
+}
+
+static uint32_t smmu_index(const struct dma_walk *d, uint32_t phandle)
+{
+	uint32_t i = 0;
+
+	while (i < d->nsmmus && d->smmu[i] != phandle)
+		i++;
+	return i < d->nsmmus && phandle != 0 ? i : MACHINE_NONE;
+}
+
+/* Entries of iommu-map or msi-map: requester id, phandle, first id there, how many (Linux, pci-iommu.txt, pci-msi.txt). */
+static void read_id_map(struct dma_walk *d, const char *name, uint32_t segment)
+{
+	struct cells c = get(d->walk.fdt, d->walk.node, name);
+	bool msi = name[0] == 'm';
+
+	for (uint32_t i = 0; i + 4 <= c.count; i += 4) {
+		uint32_t phandle = cell(&c, i + 1), length = cell(&c, i + 3);
+		struct dma_range range = {
+			.kind = msi ? DMA_ITS : DMA_IOMMU,
+			.from = segment,
+			.first = cell(&c, i),
+			.last = cell(&c, i) + length - 1,
+			.to = msi ? 0 : smmu_index(d, phandle),
+			.output = cell(&c, i + 2),
+		};
+
+		if (length != 0 && range.last >= range.first && range.to != MACHINE_NONE &&
+		    (!msi || phandle == d->its))
+			dma_map_range(d->map, &range);
+	}
+}
+
+static enum bh_error read_dma_host(struct walk *w)
+{
+	struct dma_walk *d = (struct dma_walk *)w;
+	struct dma_range all = {.kind = DMA_ITS, .last = UINT16_MAX};
+
+	if (!is_compatible(w, "pci-host-ecam-generic"))
+		return BH_OK;
+	all.from = get_cell(w->fdt, w->node, "linux,pci-domain", d->nhosts++);
+	if (d->its != 0 && get_cell(w->fdt, w->node, "msi-parent", 0) == d->its)
+		dma_map_range(d->map, &all);
+	/* With a mask several functions have one id: then nothing is known of any. */
+	if ((get_cell(w->fdt, w->node, "iommu-map-mask", UINT16_MAX) & UINT16_MAX) == UINT16_MAX)
+		read_id_map(d, "iommu-map", all.from);
+	if ((get_cell(w->fdt, w->node, "msi-map-mask", UINT16_MAX) & UINT16_MAX) == UINT16_MAX)
+		read_id_map(d, "msi-map", all.from);
+	return BH_OK;
+}
+
+void machine_fdt_dma(const void *fdt, struct dma_map *map)
+{
+	struct dma_walk d = {.walk = {.fdt = fdt}, .map = map};
+
+	walk(&d.walk, read_dma_targets, false);
+	walk(&d.walk, read_dma_host, false);
+}

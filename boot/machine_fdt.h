@@ -6,6 +6,8 @@
 #include <bulkhead/error.h>
 #include <bulkhead/machine.h>
 
+#include "dma_map.h"
+
 #define MACHINE_FDT_MAX_BYTES (2 * MIB) /* Linux, Documentation/arch/arm64/booting.rst */
 
 /*
@@ -26,5 +28,12 @@ enum bh_error machine_from_fdt(const void *fdt, uint64_t size, struct machine *m
  * GICR_TYPER. @fdt must have passed machine_from_fdt().
  */
 uint32_t machine_fdt_redistributors(const void *fdt, struct extent *region, uint32_t max);
+
+/*
+ * What the tree's iommu-map and msi-map say of PCI functions, into @map (zeroed): SMMUs are numbered as
+ * in struct machine, and interrupts of any ITS but the first are not told. @fdt
+ * must have passed machine_from_fdt().
+ */
+void machine_fdt_dma(const void *fdt, struct dma_map *map);
 
 #endif

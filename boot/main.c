@@ -77,12 +77,13 @@ static enum bh_error check_and_print_plan(struct loader *l)
 	return error;
 }
 
-/* The pool is all between the hand-over structure and the VMs' extents. */
+/* The pool is all between the hand-over structure and the IOMMUs' tables and VMs' extents. */
 static enum bh_error set_pool(struct loader *l)
 {
 	struct boot_info *info = l->info;
 	uint64_t from = align_up((uint64_t)(info + 1), PAGE_SIZE);
-	uint64_t to = extent_end(l->core);
+	uint64_t to = info->plan.iommu_tables.size != 0 ? info->plan.iommu_tables.base.v
+							: extent_end(l->core);
 
 	for (uint32_t i = 0; i < info->plan.nvms; i++) {
 		if (info->plan.vm[i].hypervisor.base.v < to)
@@ -107,6 +108,7 @@ static enum bh_error (*const steps[])(struct loader *l) = {
 	files_open, /* the volume we came from */
 	read_manifest, /* what the owner wants */
 	read_images, /* each file once, into pages of its own */
+	find_functions, /* what stands on PCI, before the core's extent is sized by it */
 	load_core, /* the resident image, relocated, with room for all it will need */
 	make_plan, /* who gets what */
 	find_card, /* the function by which the machine is managed */

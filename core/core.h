@@ -5,8 +5,10 @@
 
 #include <bulkhead/arch.h>
 #include <bulkhead/error.h>
+#include <bulkhead/lock.h>
 #include <bulkhead/log.h>
 #include <bulkhead/mm.h>
+#include <bulkhead/pci.h>
 #include <bulkhead/protocol.h>
 #include <bulkhead/vm.h>
 
@@ -119,6 +121,9 @@ enum bh_error vm_end(struct vm *vm, const char *why);
 /* Takes an event of one of @vm's cores to its end: stop, restart or abort. */
 void vm_event(struct vm *vm, struct mailbox *from);
 
+/* Tells log and card of a DMA that was refused, not of each in a storm. */
+void vm_dma_fault(const struct pci_fault *fault);
+
 /* ---- control.c: the connection to the card ---- */
 
 /* One round of it; true when something moved. */
@@ -183,17 +188,6 @@ static inline uint32_t load_acquire(const uint32_t *p)
 static inline void store_release(uint32_t *p, uint32_t v)
 {
 	__atomic_store_n(p, v, __ATOMIC_RELEASE);
-}
-
-static inline void spin_lock(uint32_t *lock)
-{
-	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) != 0)
-		arch_pause();
-}
-
-static inline void spin_unlock(uint32_t *lock)
-{
-	store_release(lock, 0);
 }
 
 #endif

@@ -24,7 +24,9 @@ DefinitionBlock ("", "DSDT", 2, "BLKHD ", "GUEST   ", 1)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
 					0, 0x0d00, 0xffff, 0, 0xf300)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
-					0, 0xf0000000, 0xf0ffffff, 0, 0x01000000)
+					0, 0xc0000000, 0xdfffffff, 0, 0x20000000) // GUEST_X86_WINDOW
+				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+					0, 0xc000000000, 0xffffffffff, 0, 0x4000000000) // GUEST_HIGH_WINDOW
 			})
 		}
 

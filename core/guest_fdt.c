@@ -11,12 +11,18 @@
 #include <bulkhead/guest_boot.h>
 
 #define GIC_PHANDLE 1
+#define ITS_PHANDLE 2
 #define GIC_SPI 0 /* first cell of an interrupt, arm,gic-v3 binding */
 #define GIC_PPI 1
 #define LEVEL_HIGH 4
 #define FIRST_PPI 16 /* INTIDs, IHI 0069H 2.2 */
 #define FIRST_SPI 32
 #define GICD_BYTES 0x10000
+#define ITS_BYTES 0x20000
+#define ECAM_BYTES MIB /* one bus */
+#define REQUESTER_IDS 0x10000
+#define PCI_MEMORY_32 0x02000000 /* phys.hi of a range, IEEE 1275 PCI bus binding 2.2.1.1 */
+#define PCI_MEMORY_64 0x03000000
 #define KASLR_SEED_BYTES 8
 
 /* The first error stays, so that the text below needs no checks. */
@@ -112,6 +118,8 @@ static void write_chosen(struct writer *w, const struct plan_vm *vm, const char 
 	}
 	bytes(w, "rng-seed", zeroes, GUEST_RNG_SEED_BYTES);
 	bytes(w, "kaslr-seed", zeroes, KASLR_SEED_BYTES);
+	if (vm->nfunctions != 0)
+		u32(w, "linux,pci-probe-only", 1); /* BARs stay where they are */
 	end(w);
 }
 
@@ -177,6 +185,21 @@ static void write_timer(struct writer *w, const struct machine_arm64 *machine)
 	end(w);
 }
 
+/* A function's DeviceID is its requester id on the guest's bus. */
+static void write_its(struct writer *w)
+{
+	static const uint64_t range[2] = {GUEST_ITS_BASE, ITS_BYTES};
+
+	flag(w, "ranges");
+	begin_at(w, "msi-controller", GUEST_ITS_BASE);
+	text(w, "compatible", "arm,gic-v3-its");
+	u32(w, "phandle", ITS_PHANDLE);
+	flag(w, "msi-controller");
+	u32(w, "#msi-cells", 1);
+	reg(w, range, 1);
+	end(w);
+}
+
 static void write_gic(struct writer *w, const struct plan_vm *vm)
 {
 	const uint64_t range[4] = {GUEST_GICD_BASE, GICD_BYTES, GUEST_GICR_BASE,
@@ -189,6 +212,45 @@ static void write_gic(struct writer *w, const struct plan_vm *vm)
 	u32(w, "#interrupt-cells", 3);
 	cells(w, 2, 2);
 	reg(w, range, 2);
+	if (vm->nfunctions != 0)
+		write_its(w);
+	end(w);
+}
+
+/* One range of struct pci_ranges: PCI addresses are those of the guest. */
+static size_t pci_range(fdt32_t *value, uint32_t space, uint64_t base, uint64_t size)
+{
+	const uint32_t range[] = {
+		space,		(uint32_t)(base >> 32), (uint32_t)base, (uint32_t)(base >> 32),
+		(uint32_t)base, (uint32_t)(size >> 32), (uint32_t)size};
+
+	for (size_t i = 0; i < ARRAY_SIZE(range); i++)
+		value[i] = cpu_to_fdt32(range[i]);
+	return ARRAY_SIZE(range);
+}
+
+/* Both windows as not prefetchable: Linux puts any BAR into such a one. */
+static void write_pci(struct writer *w)
+{
+	static const uint64_t ecam[2] = {GUEST_ECAM_BASE, ECAM_BYTES};
+	const fdt32_t msi_map[4] = {0, cpu_to_fdt32(ITS_PHANDLE), 0, cpu_to_fdt32(REQUESTER_IDS)};
+	fdt32_t value[2 * 7] = {0, 0};
+	size_t n;
+
+	begin_at(w, "pcie", GUEST_ECAM_BASE);
+	text(w, "compatible", "pci-host-ecam-generic");
+	text(w, "device_type", "pci");
+	cells(w, 3, 2);
+	reg(w, ecam, 1);
+	bytes(w, "bus-range", value, 2 * sizeof(value[0])); /* 0 to 0 */
+	u32(w, "linux,pci-domain", 0);
+	flag(w, "dma-coherent");
+	n = pci_range(value, PCI_MEMORY_32, GUEST_WINDOW_BASE,
+		      GUEST_WINDOW_END - GUEST_WINDOW_BASE);
+	n += pci_range(value + n, PCI_MEMORY_64, GUEST_HIGH_WINDOW_BASE,
+		       GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE);
+	bytes(w, "ranges", value, n * sizeof(value[0]));
+	bytes(w, "msi-map", msi_map, sizeof(msi_map));
 	end(w);
 }
 
@@ -245,6 +307,8 @@ static void write_tree(struct writer *w, const struct plan_vm *vm, const struct 
 		write_pmu(w, machine->arm64.pmu_ppi);
 	if (vm->console)
 		write_uart(w, vm);
+	if (vm->nfunctions != 0)
+		write_pci(w);
 	end(w);
 }
 

@@ -176,6 +176,12 @@ enum bh_error vm_start(struct vm *vm)
 
 	if (!vm_state_allows((enum vm_state)vm->state, VM_RUNNING))
 		return BH_WRONG_STATE;
+	enum bh_error error = pci_open(vm);
+
+	if (error != BH_OK) {
+		log_line("%s: not started: %s", name(vm), bh_strerror(error));
+		return error;
+	}
 	memset(vm->shared.vcpu, 0, sizeof(vm->shared.vcpu));
 	memset(&vm->shared.arch, 0, sizeof(vm->shared.arch));
 	vm->shared.vcpu[0] = (struct vcpu_shared){.power = VCPU_POWER_PENDING,
@@ -231,6 +237,25 @@ static enum bh_error quarantine(struct vm *vm)
 	return BH_CORE_LOST;
 }
 
+/* As the ring of events is short, the card hears of the first ones and of the end. */
+#define FAULTS_TOLD 4
+
+void vm_dma_fault(const struct pci_fault *fault)
+{
+	static uint32_t foreign; /* faults of functions that no VM has */
+	uint32_t count = fault->vm != NULL ? fault->vm->dma_faults : ++foreign;
+	struct vcpu_fault told = {"DMA refused", fault->stream, fault->address, 0};
+
+	if (count > FAULTS_TOLD && !fault->cut)
+		return;
+	if (fault->cut)
+		told.what = "too many DMAs refused: function cut off";
+	log_line("%s: stream 0x%x, %s at 0x%lx: %s", fault->vm != NULL ? name(fault->vm) : "no VM",
+		 fault->stream, fault->write ? "write" : "read", fault->address, told.what);
+	if (fault->vm != NULL)
+		control_event(fault->vm, VM_EVENT_DMA_FAULT, told.what, &told);
+}
+
 /* Events of several cores of one VM are one event: the first one decides, the stop ends them all. */
 static void forget_events(const struct vm *vm)
 {
@@ -248,7 +273,10 @@ static enum bh_error stop(struct vm *vm, const char *why)
 	command_cores(vm, COMMAND_STOP);
 	arch_vm_remove(vm);
 	log_line("%s: stop 2/5: stop sent, %s", name(vm), arch_stop_method());
-	if (!park_cores(vm))
+	bool parked = park_cores(vm);
+
+	pci_close(vm);
+	if (!parked)
 		return quarantine(vm);
 	arch_vm_quiesce(vm);
 	console_reset(vm);

@@ -164,18 +164,43 @@ static bool fits_form(char c, char form)
 	}
 }
 
-/* "0000:01:00.0": segment, bus, device (at most 1f) and function (at most 7). */
-static bool is_device(const char *text, size_t length)
+/* The hexadecimal digits of @form's length at @text; each also fits @form. */
+static bool read_form(const char *text, const char *form, uint64_t *value)
 {
-	static const char form[] = "hhhh:hh:1h.7";
-
-	if (length != sizeof(form) - 1)
-		return false;
-	for (size_t i = 0; i < length; i++) {
+	*value = 0;
+	for (size_t i = 0; form[i] != '\0'; i++) {
 		if (!fits_form(text[i], form[i]))
 			return false;
+		if (form[i] != ':' && form[i] != '.')
+			*value = *value << 4 |
+				 (uint64_t)(text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
 	}
 	return true;
+}
+
+/* Segment, bus, device (at most 1f) and function (at most 7); a VF's number in decimal, at most 255. */
+bool manifest_function(const char *text, uint32_t *id, uint32_t *vf)
+{
+	static const char form[] = "hhhh:hh:1h.7";
+	static const char virtual[] = "/vf";
+	const char *digits = text + sizeof(form) - 1 + sizeof(virtual) - 1;
+	uint32_t number = 0;
+	uint64_t value;
+
+	if (!read_form(text, form, &value))
+		return false;
+	*id = (uint32_t)(value >> 12 << 8 | (value >> 4 & 0x1f) << 3 | (value & 7));
+	*vf = MACHINE_NONE;
+	text += sizeof(form) - 1;
+	if (*text == '\0')
+		return true;
+	if (strncmp(text, virtual, sizeof(virtual) - 1) != 0)
+		return false;
+	for (text = digits; *text >= '0' && *text <= '9' && number < 256; text++)
+		number = number * 10 + (uint32_t)(*text - '0');
+	*vf = number;
+	return text != digits && *text == '\0' && number < 256 &&
+	       (digits[0] != '0' || text == digits + 1);
 }
 
 /* --- / --- */
@@ -230,17 +255,20 @@ static enum bh_error bad_function(struct parse *p, const struct value *v, const 
 				  size_t length)
 {
 	return bh_fail(p->report, BH_BAD_VALUE,
-		       "%s: %s: '%s' is not a PCI function; the form \"0000:01:00.0\" is allowed",
-		       p->path, v->name, show(text, length).text);
+		       "%s: %s: '%s' is not a PCI function; the form \"0000:01:00.0\"%s allowed",
+		       p->path, v->name, show(text, length).text,
+		       strcmp(v->name, "devices") == 0 ? ", or with \"/vf0\" behind it, is"
+						       : " is");
 }
 
 static enum bh_error parse_card(struct parse *p, const struct value *v)
 {
 	const char *text = string(p, v);
+	uint32_t id, vf;
 
 	if (!text)
 		return BH_BAD_VALUE;
-	if (!is_device(text, strlen(text)))
+	if (!manifest_function(text, &id, &vf) || vf != MACHINE_NONE)
 		return bad_function(p, v, text, v->size);
 	memcpy(p->manifest->host.card, text, strlen(text) + 1);
 	return BH_OK;
@@ -431,8 +459,9 @@ static enum bh_error add_device(struct parse *p, const struct value *v, const ch
 				size_t length)
 {
 	struct manifest_vm *vm = p->vm;
+	uint32_t id, vf;
 
-	if (!is_device(text, length))
+	if (!manifest_function(text, &id, &vf))
 		return bad_function(p, v, text, length);
 	if (vm->ndevices == MANIFEST_MAX_DEVICES)
 		return bh_fail(p->report, BH_TOO_MANY,
@@ -461,6 +490,11 @@ static enum bh_error parse_devices(struct parse *p, const struct value *v)
 	return BH_OK;
 }
 
+static enum bh_error parse_dma_trusted(struct parse *p, const struct value *v)
+{
+	return number(p, v, 0, 1, &p->vm->dma_trusted);
+}
+
 static const struct property vm_properties[] = {
 	{"cores", parse_cores, false},
 	{"core-count", parse_core_count, false},
@@ -473,6 +507,7 @@ static const struct property vm_properties[] = {
 	{"autostart", parse_autostart, false},
 	{"restart-limit", parse_restart_limit, false},
 	{"devices", parse_devices, false},
+	{"dma-trusted", parse_dma_trusted, false},
 };
 
 /* --- nodes --- */
@@ -480,7 +515,7 @@ static const struct property vm_properties[] = {
 static enum bh_error unknown_property(struct parse *p, const char *name,
 				      const struct property *table, size_t count)
 {
-	char known[144] = "none";
+	char known[160] = "none";
 	size_t length = 0;
 
 	for (size_t i = 0; i < count && length < sizeof(known); i++)

@@ -9,12 +9,16 @@
 #include <string.h>
 
 #include <bulkhead/boot_info.h>
+#include <bulkhead/format.h>
 #include <bulkhead/planner.h>
 
 #define SPI_FIRST 32U
 #define PA_MAX ((uint64_t)1 << 52) /* Arm's largest physical address space */
 #define ANY_NODE UINT64_MAX /* wider than a node's number, so never one */
 #define NOBODY UINT32_MAX
+#define BAR_TYPE_MASK 6U /* PCIe 6.0 7.5.1.2.1 */
+#define BAR_TYPE_64 4U
+#define LARGE_BAR (64 * MIB)
 #define MANAGEMENT (UINT32_MAX - 1)
 
 struct planner {
@@ -60,6 +64,9 @@ uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *
 
 	if (machine->arch == MACHINE_X86) /* the hole's GiB takes a place in an upper table too */
 		pages = VM_X86_FIXED_PAGES + gib + gib / VM_GIB_PER_TABLE + 1;
+	if (vm->ndevices != 0)
+		pages += VM_DMA_PAGES + gib + (uint64_t)vm->ndevices * VM_FUNCTION_PAGES +
+			 (machine->arch == MACHINE_X86 ? VM_MSIX_PAGES : 0);
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
 
@@ -85,15 +92,101 @@ static uint64_t gib_tables(const struct machine *machine)
 	return tables;
 }
 
+/* The highest of the functions' numbers in an IOMMU or ITS, told by @number; and one more. */
+static uint64_t count_ids(const struct machine *m,
+			  uint32_t (*number)(const struct machine_function *f))
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < m->nfunctions; i++) {
+		uint32_t id = number(&m->function[i]);
+
+		if (id != MACHINE_NONE && id >= count)
+			count = id + 1ULL;
+	}
+	return count;
+}
+
+static uint32_t stream_of(const struct machine_function *f)
+{
+	return f->iommu != MACHINE_NONE ? f->stream : MACHINE_NONE;
+}
+
+static uint32_t msi_device_of(const struct machine_function *f)
+{
+	return f->msi_device;
+}
+
+static uint64_t power_of_two(uint64_t at_least)
+{
+	uint64_t power = 1;
+
+	while (power < at_least)
+		power *= 2;
+	return power;
+}
+
+/* Of @bytes, in whole units of room. */
+static uint64_t table_bytes(uint64_t bytes)
+{
+	return align_up(bytes, IOMMU_TABLE_BYTES);
+}
+
+/* A stream table stands at a multiple of its size. */
+static uint64_t smmu_bytes(const struct machine *m)
+{
+	uint64_t streams = power_of_two(count_ids(m, stream_of)) * SMMU_STREAM_BYTES;
+	uint64_t bytes = table_bytes(streams) + SMMU_TABLES * IOMMU_TABLE_BYTES;
+
+	return m->arm64.nsmmu == 0 ? 0 : m->arm64.nsmmu * bytes + streams;
+}
+
+static uint64_t its_bytes(const struct machine *m)
+{
+	uint64_t devices = count_ids(m, msi_device_of);
+
+	if (m->arm64.its.v == 0 || devices == 0)
+		return 0;
+	return table_bytes(devices * ITS_DEVICE_BYTES) +
+	       table_bytes((uint64_t)m->nfunctions * ITS_ITT_BYTES) +
+	       (ITS_TABLES + m->ncpus) * IOMMU_TABLE_BYTES;
+}
+
+/* Each IOMMU has a queue and a root table or a log of events; VT-d a table for each bus with a function. */
+static uint64_t x86_iommu_bytes(const struct machine *m)
+{
+	uint64_t ids = count_ids(m, stream_of);
+	uint64_t bytes = X86_INTERRUPT_BYTES + 2 * PAGE_SIZE * m->x86.niommus;
+
+	for (uint32_t i = 0; i < m->x86.nioapics; i++) {
+		if (m->x86.ioapic[i].requester >= ids)
+			ids = m->x86.ioapic[i].requester + 1ULL;
+	}
+	if (m->x86.niommus == 0)
+		return 0;
+	return bytes + (m->x86.iommu_is_amd ? align_up(ids * AMDVI_DEVICE_BYTES, PAGE_SIZE)
+					    : m->nfunctions * PAGE_SIZE);
+}
+
+uint64_t plan_iommu_bytes(const struct machine *machine)
+{
+	uint64_t bytes = machine->arch == MACHINE_X86 ? x86_iommu_bytes(machine)
+						      : smmu_bytes(machine) + its_bytes(machine);
+
+	/* What is carved begins at a multiple of IOMMU_TABLE_BYTES. */
+	return machine->nfunctions == 0 || bytes == 0 ? 0 : bytes + IOMMU_TABLE_BYTES;
+}
+
 uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
 			 uint64_t core_bytes)
 {
 	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES +
-			 gib_tables(machine) + (manifest->host.card[0] != '\0' ? CARD_PAGES : 0);
+			 (uint64_t)machine->nfunctions * CORE_FUNCTION_PAGES + gib_tables(machine) +
+			 (manifest->host.card[0] != '\0' ? CARD_PAGES : 0);
 
 	return align_up(align_up(core_bytes, PAGE_SIZE) +
 				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +
-				all_vm_bytes(machine, manifest),
+				plan_iommu_bytes(machine) + all_vm_bytes(machine, manifest),
 			BLOCK_SIZE);
 }
 
@@ -106,7 +199,7 @@ uint64_t plan_boot_bytes(const struct machine *machine, uint32_t ncores)
 {
 	if (machine->arch == MACHINE_X86)
 		return align_up(X86_BOOT_BYTES(ncores), PAGE_SIZE);
-	return align_up(3 * KIB + ncores * 160ULL, PAGE_SIZE);
+	return align_up(4 * KIB + ncores * 160ULL, PAGE_SIZE);
 }
 
 /* --- is what we were given fit to plan with? --- */
@@ -185,14 +278,317 @@ static enum bh_error check_input(const struct planner *p)
 
 static enum bh_error check_core(const struct planner *p, const struct manifest *manifest)
 {
-	uint64_t need = all_vm_bytes(p->machine, manifest);
+	uint64_t need = plan_iommu_bytes(p->machine) + all_vm_bytes(p->machine, manifest);
 
 	if (!is_sane(p->plan->core) || p->plan->core.size < need)
 		return bh_fail(p->report, BH_NO_MEMORY,
 			       "hypervisor: its extent has %llu KiB; %llu KiB are needed for the "
-			       "VMs alone",
+			       "VMs and IOMMUs alone",
 			       p->plan->core.size / 1024ULL, need / 1024ULL);
 	return BH_OK;
+}
+
+/* --- PCI functions --- */
+
+#define GROUP_TEXT 128
+#define FIRST_DEVICE 2 /* of a guest: 0 is the host bridge's by custom, 1 the console's on x86 */
+
+/* A function that a VM wants. */
+struct wish {
+	const struct manifest_vm *want;
+	const char *device; /* as the manifest has it */
+	const struct machine_function *f;
+};
+
+/* Where the guest finds BARs, by enum machine_arch: below 4 GiB. */
+static const struct {
+	uint64_t base;
+	uint64_t end;
+} windows[] = {
+	[MACHINE_ARM64] = {GUEST_WINDOW_BASE, GUEST_WINDOW_END},
+	[MACHINE_X86] = {GUEST_X86_WINDOW_BASE, GUEST_X86_WINDOW_END},
+};
+
+/* The function that @text names; MACHINE_NONE when it is not there. VFs are counted in the order of the scan. */
+static uint32_t find_function(const struct machine *m, const char *text)
+{
+	uint32_t id, vf;
+
+	if (!manifest_function(text, &id, &vf))
+		return MACHINE_NONE;
+	for (uint32_t i = 0; i < m->nfunctions; i++) {
+		const struct machine_function *f = &m->function[i];
+
+		if (vf == MACHINE_NONE && f->id == id)
+			return i;
+		if (vf != MACHINE_NONE && f->pf != MACHINE_NONE && m->function[f->pf].id == id &&
+		    vf-- == 0)
+			return i;
+	}
+	return MACHINE_NONE;
+}
+
+static size_t function_name(char *text, size_t room, uint32_t id)
+{
+	return bh_format(text, room, "%04x:%02x:%02x.%u", id >> 16, id >> 8 & 0xff, id >> 3 & 0x1f,
+			 id & 7);
+}
+
+/* All functions of a group, as far as there is room for their names. */
+static void group_names(const struct machine *m, uint32_t group, char *text)
+{
+	size_t length = 0;
+
+	for (uint32_t i = 0; i < m->nfunctions; i++) {
+		if (m->function[i].group != group)
+			continue;
+		if (length + 20 > GROUP_TEXT) {
+			bh_format(text + length, GROUP_TEXT - length, " ...");
+			return;
+		}
+		if (length != 0)
+			text[length++] = ' ';
+		length += function_name(text + length, GROUP_TEXT - length, m->function[i].id);
+	}
+}
+
+static enum bh_error device_refused(const struct planner *p, const struct wish *w,
+				    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The reason, and the whole group: who wants one of it has to think of all. */
+static enum bh_error device_refused(const struct planner *p, const struct wish *w,
+				    const char *format, ...)
+{
+	char why[128], names[GROUP_TEXT] = "";
+	va_list args;
+
+	va_start(args, format);
+	bh_vformat(why, sizeof(why), format, args);
+	va_end(args);
+	group_names(p->machine, w->f->group, names);
+	return bh_fail(p->report, BH_NO_DEVICE, "/vms/%s: devices: '%s' %s; its group: %s",
+		       w->want->name, w->device, why, names);
+}
+
+/* Kinds that nobody can have, and what is said of them. */
+static const struct {
+	uint32_t flag;
+	const char *why;
+} refused_kinds[] = {
+	{FUNCTION_BRIDGE, "is a bridge, and bridges stay with the machine"},
+	{FUNCTION_HOST, "is a part of the machine itself"},
+	{FUNCTION_MALFORMED, "has malformed capabilities or BARs"},
+	{FUNCTION_PF, "has virtual functions that are on, so it stays with the hypervisor"},
+	{FUNCTION_RESERVED_MEMORY,
+	 "has memory that firmware keeps for its DMA (RMRR, RMR or IVMD)"},
+};
+
+static enum bh_error check_kind(const struct planner *p, const struct wish *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refused_kinds); i++) {
+		if (w->f->flags & refused_kinds[i].flag)
+			return device_refused(p, w, "%s", refused_kinds[i].why);
+	}
+	if (!(w->f->flags & FUNCTION_FLR))
+		return device_refused(p, w, "cannot be reset by itself (it has no FLR)");
+	if (w->f->iommu == MACHINE_NONE && !w->want->dma_trusted)
+		return device_refused(p, w,
+				      "has no IOMMU that checks its DMA; only a VM with "
+				      "dma-trusted may have it");
+	return BH_OK;
+}
+
+/* Who has function @index already: a VM's name, or NULL. */
+static const char *owner_of(const struct plan *plan, uint32_t index)
+{
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		for (uint32_t k = 0; k < plan->vm[i].nfunctions; k++) {
+			if (plan->vm[i].function[k].function == index)
+				return plan->vm[i].name;
+		}
+	}
+	return NULL;
+}
+
+/* Nobody else may have a function of the group: the IOMMU cannot keep them apart. */
+static enum bh_error check_group(const struct planner *p, const struct wish *w)
+{
+	const struct machine *m = p->machine;
+
+	for (uint32_t i = 0; i < m->nfunctions; i++) {
+		const struct machine_function *f = &m->function[i];
+		const char *owner = owner_of(p->plan, i);
+		const char *which = f == w->f ? "is" : "cannot be kept apart from";
+		char name[16] = "";
+
+		if (f->group != w->f->group)
+			continue;
+		if (f != w->f)
+			function_name(name, sizeof(name), f->id);
+		if (i == p->plan->card.function)
+			return device_refused(p, w, "%s %s%sthe card's", which, name,
+					      f != w->f ? ", " : "");
+		if (owner != NULL && (f == w->f || strcmp(owner, w->want->name) != 0))
+			return device_refused(p, w, "%s %s%sa device of /vms/%s", which, name,
+					      f != w->f ? ", " : "", owner);
+		if (f->flags & FUNCTION_HOST)
+			return device_refused(p, w, "%s %s, a part of the machine itself", which,
+					      name);
+	}
+	return BH_OK;
+}
+
+/* True when another function has a BAR in the pages of [@base, @base + @size). */
+static bool shares_pages(const struct machine *m, const struct machine_bar *own)
+{
+	for (uint32_t i = 0; i < m->nfunctions; i++) {
+		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
+			const struct machine_bar *bar = &m->function[i].bar[b];
+
+			if (bar != own && bar->size != 0 &&
+			    range_overlap(own->base.v, own->size,
+					  align_down(bar->base.v, PAGE_SIZE),
+					  align_up(bar->size, PAGE_SIZE)))
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum bh_error check_bars(const struct planner *p, const struct wish *w)
+{
+	for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
+		const struct machine_bar *bar = &w->f->bar[b];
+
+		if (bar->size == 0)
+			continue;
+		if (bar->base.v == 0)
+			return device_refused(p, w, "has a BAR %u that firmware gave no address",
+					      b);
+		if (bar->size < PAGE_SIZE || !is_aligned(bar->base.v, PAGE_SIZE) ||
+		    !is_sane((struct extent){bar->base, bar->size}) ||
+		    shares_pages(p->machine, bar))
+			return device_refused(p, w,
+					      "has a BAR %u (%llu bytes at 0x%llx) that does not "
+					      "fill whole pages of its own",
+					      b, (unsigned long long)bar->size,
+					      (unsigned long long)bar->base.v);
+	}
+	return BH_OK;
+}
+
+/* The first place in [@base, @end) for @size bytes, at a multiple of that, beside all BARs of @vm. */
+static bool find_place(const struct machine *m, const struct plan_vm *vm, uint64_t base,
+		       uint64_t end, uint64_t size, gpa_t *at)
+{
+	uint64_t next = align_up(base, size);
+	bool moved = true;
+
+	while (moved) {
+		moved = false;
+		if (!range_inside(next, size, base, end - base))
+			return false;
+		for (uint32_t i = 0; i < vm->nfunctions * MACHINE_MAX_BARS; i++) {
+			const struct plan_function *f = &vm->function[i / MACHINE_MAX_BARS];
+			uint64_t other = f->bar[i % MACHINE_MAX_BARS].v;
+			uint64_t other_size =
+				m->function[f->function].bar[i % MACHINE_MAX_BARS].size;
+
+			if (other != 0 && range_overlap(next, size, other, other_size)) {
+				next = align_up(other + other_size, size);
+				moved = true;
+			}
+		}
+	}
+	*at = gpa(next);
+	return true;
+}
+
+/* The largest BAR of @vm that has no place yet; false when all have one. */
+static bool largest_bar(const struct machine *m, const struct plan_vm *vm, uint32_t *slot,
+			uint32_t *bar)
+{
+	uint64_t largest = 0;
+
+	for (uint32_t i = 0; i < vm->nfunctions; i++) {
+		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
+			uint64_t size = m->function[vm->function[i].function].bar[b].size;
+
+			if (vm->function[i].bar[b].v != 0 || size <= largest)
+				continue;
+			largest = size;
+			*slot = i;
+			*bar = b;
+		}
+	}
+	return largest != 0;
+}
+
+/* Large ones first, so that none leaves a gap. What is wide and large, or finds no place below, goes up. */
+static enum bh_error place_bars(struct planner *p, struct plan_vm *vm,
+				const struct manifest_vm *want)
+{
+	uint64_t base = windows[p->machine->arch].base, end = windows[p->machine->arch].end;
+	uint32_t slot = 0, b = 0;
+
+	while (largest_bar(p->machine, vm, &slot, &b)) {
+		struct plan_function *out = &vm->function[slot];
+		struct wish w = {want, want->device[slot], &p->machine->function[out->function]};
+		uint64_t size = w.f->bar[b].size;
+		bool wide = (w.f->bar[b].flags & BAR_TYPE_MASK) == BAR_TYPE_64;
+
+		if (!(wide && size >= LARGE_BAR) &&
+		    find_place(p->machine, vm, base, end, size, &out->bar[b]))
+			continue;
+		if (!wide || !find_place(p->machine, vm, GUEST_HIGH_WINDOW_BASE,
+					 GUEST_HIGH_WINDOW_END, size, &out->bar[b]))
+			return device_refused(p, &w,
+					      "has a BAR %u of %llu MiB, for which the guest has "
+					      "no room",
+					      b, mib(size));
+	}
+	return BH_OK;
+}
+
+static enum bh_error not_there(const struct planner *p, const struct manifest_vm *want,
+			       const char *device)
+{
+	return bh_fail(p->report, BH_NO_DEVICE,
+		       "/vms/%s: devices: '%s' is not there; this machine has %u PCI functions "
+		       "that can be seen",
+		       want->name, device, p->machine->nfunctions);
+}
+
+static enum bh_error plan_functions(struct planner *p, uint32_t slot,
+				    const struct manifest_vm *want)
+{
+	struct plan_vm *vm = &p->plan->vm[slot];
+
+	/* On Arm RAM begins at 1 GiB, on x86 as much of it makes room for the hole. */
+	if (want->ndevices != 0 && want->memory > GUEST_HIGH_WINDOW_BASE - 1 * GIB)
+		return bh_fail(p->report, BH_TOO_BIG,
+			       "/vms/%s: memory: %llu MiB; a VM with devices may have %llu",
+			       want->name, mib(want->memory),
+			       mib(GUEST_HIGH_WINDOW_BASE - 1 * GIB));
+	for (uint32_t i = 0; i < want->ndevices; i++) {
+		uint32_t index = find_function(p->machine, want->device[i]);
+		struct wish w = {want, want->device[i], NULL};
+		enum bh_error error;
+
+		if (index == MACHINE_NONE)
+			return not_there(p, want, want->device[i]);
+		w.f = &p->machine->function[index];
+		error = check_kind(p, &w);
+		if (error == BH_OK)
+			error = check_group(p, &w);
+		if (error == BH_OK)
+			error = check_bars(p, &w);
+		if (error != BH_OK)
+			return error;
+		vm->function[vm->nfunctions++] =
+			(struct plan_function){.function = index, .device = FIRST_DEVICE + i};
+	}
+	return place_bars(p, vm, want);
 }
 
 /* --- host and fixed parts --- */
@@ -217,6 +613,7 @@ static enum bh_error plan_host(struct planner *p, const struct manifest_host *ho
 	p->plan->stop_method = (uint32_t)host->stop_method;
 	p->plan->when_idle = (uint32_t)host->when_idle;
 	p->plan->console_interrupt = host->console_interrupt;
+	p->plan->card.function = find_function(p->machine, host->card);
 	for (uint32_t i = 0; i < p->nimages; i++) {
 		if (p->images[i].extent.size != 0)
 			p->plan->images[p->plan->nimages++] = p->images[i].extent;
@@ -238,17 +635,12 @@ static uint32_t free_vmid(const struct plan *plan)
 	return vmid;
 }
 
-/* Name, id and options; and a refusal of what this release cannot give. */
+/* Name, id and options. */
 static enum bh_error plan_options(struct planner *p, uint32_t slot, const struct manifest_vm *want)
 {
 	struct plan *plan = p->plan;
 	struct plan_vm *vm = &plan->vm[slot];
 
-	if (want->ndevices != 0)
-		return bh_fail(p->report, BH_NO_DEVICE,
-			       "/vms/%s: devices: '%s' cannot be given to a VM; this needs the "
-			       "IOMMU support of a later release",
-			       want->name, want->device[0]);
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		if (strcmp(plan->vm[i].name, want->name) == 0)
 			return bh_fail(p->report, BH_DUPLICATE,
@@ -261,16 +653,20 @@ static enum bh_error plan_options(struct planner *p, uint32_t slot, const struct
 	vm->restart_limit = want->restart_limit;
 	vm->restart_window = want->restart_window;
 	vm->console = want->console;
+	vm->dma_trusted = want->dma_trusted;
 	if (slot == plan->nvms)
 		plan->nvms++;
 	return BH_OK;
 }
 
-/* The extents of the manifest's VMs stand at the end of the core's, in order; the pool is what lies before them. */
+/* The extents of the manifest's VMs stand at the end of the core's, in order, before them the IOMMUs'; the pool is what lies before these. */
 static void place_in_core(struct planner *p, const struct manifest *manifest)
 {
 	uint64_t at = extent_end(p->plan->core) - all_vm_bytes(p->machine, manifest);
+	uint64_t tables = plan_iommu_bytes(p->machine);
 
+	if (tables != 0)
+		p->plan->iommu_tables = (struct extent){pa(at - tables), tables};
 	for (uint32_t i = 0; i < p->plan->nvms; i++) {
 		uint64_t size = plan_vm_bytes(p->machine, &manifest->vm[i]);
 
@@ -899,7 +1295,7 @@ static enum bh_error plan_vms(struct planner *p, uint32_t first, const struct ma
 	/* One after the other for all: who only counts cores gets what named ones leave. */
 	static enum bh_error (*const steps[])(struct planner * p, uint32_t slot,
 					      const struct manifest_vm *want) = {
-		plan_options, plan_named_cores, plan_any_cores,
+		plan_options, plan_named_cores, plan_any_cores, plan_functions,
 		plan_memory,  plan_images,	plan_console,
 	};
 	enum bh_error error = BH_OK;

@@ -24,14 +24,22 @@ struct layout {
 	uint64_t hole;
 	uint64_t hole_size;
 	uint64_t images;
+	uint64_t window; /* BARs may stand here, and from GUEST_HIGH_WINDOW_BASE on */
+	uint64_t window_size;
 };
 
 static const struct layout layouts[] = {
-	[MACHINE_ARM64] = {.base = GUEST_RAM_BASE, .hole = UINT64_MAX, .images = GUEST_RAM_BASE},
+	[MACHINE_ARM64] = {.base = GUEST_RAM_BASE,
+			   .hole = UINT64_MAX,
+			   .images = GUEST_RAM_BASE,
+			   .window = GUEST_WINDOW_BASE,
+			   .window_size = GUEST_WINDOW_END - GUEST_WINDOW_BASE},
 	[MACHINE_X86] = {.base = 0,
 			 .hole = GUEST_X86_HOLE_BASE,
 			 .hole_size = GUEST_X86_HOLE_END - GUEST_X86_HOLE_BASE,
-			 .images = MIB},
+			 .images = MIB,
+			 .window = GUEST_X86_WINDOW_BASE,
+			 .window_size = GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE},
 };
 
 #define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, __VA_ARGS__)
@@ -48,7 +56,9 @@ static enum bh_error check_counts(const struct check *c)
 	const struct plan *plan = c->plan;
 
 	if (c->machine->ncpus == 0 || c->machine->ncpus > CONFIG_MAX_CPUS ||
-	    c->machine->nmemory > MACHINE_MAX_MEMORY || c->machine->arch >= ARRAY_SIZE(layouts))
+	    c->machine->nmemory > MACHINE_MAX_MEMORY ||
+	    c->machine->nfunctions > MACHINE_MAX_FUNCTIONS ||
+	    c->machine->arch >= ARRAY_SIZE(layouts))
 		return bh_fail(c->report, BH_BAD_MACHINE,
 			       "machine: its counts or its architecture are out of range");
 	if (plan->nvms > CONFIG_MAX_VMS)
@@ -360,6 +370,9 @@ static uint64_t hypervisor_bytes(const struct check *c, const struct plan_vm *vm
 
 	if (c->machine->arch == MACHINE_X86)
 		pages = VM_X86_FIXED_PAGES + gib + (gib + VM_GIB_PER_TABLE) / VM_GIB_PER_TABLE;
+	if (vm->nfunctions != 0)
+		pages += VM_DMA_PAGES + gib + vm->nfunctions * VM_FUNCTION_PAGES +
+			 (c->machine->arch == MACHINE_X86 ? VM_MSIX_PAGES : 0);
 	return pages * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
 }
 
@@ -413,6 +426,131 @@ static enum bh_error check_console(const struct check *c, uint32_t index)
 	return BH_OK;
 }
 
+/* --- PCI functions --- */
+
+#define BAR_64 4U /* in machine_bar.flags, of the bits 6 (PCIe 6.0 7.5.1.2.1) */
+#define NOT_GIVEN                                                                                  \
+	(FUNCTION_BRIDGE | FUNCTION_PF | FUNCTION_RESERVED_MEMORY | FUNCTION_MALFORMED |           \
+	 FUNCTION_HOST)
+
+static struct extent pages_of(const struct machine_bar *bar)
+{
+	uint64_t base = align_down(bar->base.v, PAGE_SIZE);
+
+	return (struct extent){pa(base), align_up(bar->base.v - base + bar->size, PAGE_SIZE)};
+}
+
+/* True when @bar fills pages of its own: no RAM, nor any BAR of @f's or of another function. */
+static bool has_own_pages(const struct machine *m, const struct machine_bar *bar)
+{
+	const struct extent e = {bar->base, bar->size};
+	bool own = range_inside(e.base.v, e.size, PAGE_SIZE, PA_MAX - PAGE_SIZE) &&
+		   is_aligned(e.base.v | e.size, PAGE_SIZE);
+
+	for (uint32_t i = 0; i < m->nmemory && own; i++)
+		own = !extent_overlap(e, m->memory[i].extent);
+	for (uint32_t i = 0; i < m->nfunctions * MACHINE_MAX_BARS && own; i++) {
+		const struct machine_bar *other =
+			&m->function[i / MACHINE_MAX_BARS].bar[i % MACHINE_MAX_BARS];
+
+		own = other == bar || other->size == 0 || !extent_overlap(e, pages_of(other));
+	}
+	return own;
+}
+
+/* The guest finds @bar at @at: in a window that the BAR can name, and where no earlier one of @vm's is. */
+static bool has_place(const struct check *c, const struct plan_vm *vm, uint32_t index)
+{
+	const struct layout *layout = &layouts[c->machine->arch];
+	const struct machine_function *all = c->machine->function;
+	uint32_t b = index % MACHINE_MAX_BARS;
+	const struct plan_function *f = &vm->function[index / MACHINE_MAX_BARS];
+	const struct machine_bar *bar = &all[f->function].bar[b];
+	uint64_t at = f->bar[b].v;
+
+	if (bar->size == 0)
+		return at == 0;
+	if (!is_aligned(at, bar->size) || !has_own_pages(c->machine, bar) ||
+	    !(range_inside(at, bar->size, layout->window, layout->window_size) ||
+	      ((bar->flags & 6) == BAR_64 &&
+	       range_inside(at, bar->size, GUEST_HIGH_WINDOW_BASE,
+			    GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE))))
+		return false;
+	for (uint32_t i = 0; i < index; i++) {
+		const struct plan_function *other = &vm->function[i / MACHINE_MAX_BARS];
+
+		if (range_overlap(at, bar->size, other->bar[i % MACHINE_MAX_BARS].v,
+				  all[other->function].bar[i % MACHINE_MAX_BARS].size))
+			return false;
+	}
+	return true;
+}
+
+/* True when nobody but @vm, and it with another device number only, has any function of @f's group. */
+static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
+			  const struct plan_function *f)
+{
+	const struct machine *m = c->machine;
+	uint32_t group = m->function[f->function].group;
+	uint32_t card = c->plan->card.function;
+	bool one = card >= m->nfunctions || m->function[card].group != group;
+
+	for (uint32_t i = 0; i < m->nfunctions && one; i++)
+		one = m->function[i].group != group || !(m->function[i].flags & FUNCTION_HOST);
+	for (uint32_t i = 0; i < c->plan->nvms && one; i++) {
+		const struct plan_vm *other = &c->plan->vm[i];
+
+		for (uint32_t k = 0; k < other->nfunctions && k < PLAN_MAX_FUNCTIONS && one; k++) {
+			const struct plan_function *o = &other->function[k];
+
+			if (other == vm)
+				one = o == f ||
+				      (o->function != f->function && o->device != f->device);
+			else
+				one = o->function >= m->nfunctions ||
+				      m->function[o->function].group != group;
+		}
+	}
+	return one;
+}
+
+static enum bh_error check_function(const struct check *c, const struct plan_vm *vm, uint32_t slot)
+{
+	const struct plan_function *f = &vm->function[slot];
+	const struct machine_function *facts = &c->machine->function[f->function];
+
+	if (f->function >= c->machine->nfunctions || f->device < 2 || f->device > 31)
+		return REFUSE(c, "plan: VM %s: function %u or device number %u does not exist",
+			      vm->name, f->function, f->device);
+	if ((facts->flags & (NOT_GIVEN | FUNCTION_FLR)) != FUNCTION_FLR ||
+	    (facts->iommu == MACHINE_NONE && vm->dma_trusted != 1))
+		return REFUSE(c, "plan: VM %s: function %u cannot be given, or no IOMMU checks it",
+			      vm->name, f->function);
+	if (!has_one_owner(c, vm, f))
+		return REFUSE(c, "plan: VM %s: function %u, or its group, has another owner",
+			      vm->name, f->function);
+	for (uint32_t i = slot * MACHINE_MAX_BARS; i < (slot + 1) * MACHINE_MAX_BARS; i++) {
+		if (!has_place(c, vm, i))
+			return REFUSE(c, "plan: VM %s: BAR %u of function %u has no place",
+				      vm->name, i % MACHINE_MAX_BARS, f->function);
+	}
+	return BH_OK;
+}
+
+static enum bh_error check_functions(const struct check *c, const struct plan_vm *vm)
+{
+	const struct plan_region *last = &vm->region[vm->nregions - 1];
+	enum bh_error error = BH_OK;
+
+	if (vm->dma_trusted > 1 || vm->nfunctions > PLAN_MAX_FUNCTIONS ||
+	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
+		return REFUSE(c, "plan: VM %s: %u functions, or too much RAM beside them", vm->name,
+			      vm->nfunctions);
+	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
+		error = check_function(c, vm, i);
+	return error;
+}
+
 static enum bh_error check_vm(const struct check *c, uint32_t index)
 {
 	const struct plan_vm *vm = &c->plan->vm[index];
@@ -435,6 +573,8 @@ static enum bh_error check_vm(const struct check *c, uint32_t index)
 		error = check_hypervisor(c, index);
 	if (error == BH_OK)
 		error = check_console(c, index);
+	if (error == BH_OK)
+		error = check_functions(c, vm);
 	return error;
 }
 

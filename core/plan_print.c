@@ -123,7 +123,59 @@ static void print_images(struct printer *p, const struct plan_vm *vm)
 	}
 }
 
-static void print_vm(struct printer *p, const struct plan *plan, const struct plan_vm *vm)
+static void add_function(struct printer *p, uint32_t id)
+{
+	add(p, "%04x:%02x:%02x.%u", id >> 16, id >> 8 & 0xff, id >> 3 & 0x1f, id & 7);
+}
+
+static void print_function(struct printer *p, const struct plan_function *own,
+			   const struct machine *m)
+{
+	const struct machine_function *f = &m->function[own->function];
+
+	add(p, "  device: ");
+	add_function(p, f->id);
+	add(p, " (%04x:%04x", f->device & 0xffff, f->device >> 16);
+	if (f->pf != MACHINE_NONE) {
+		add(p, ", a VF of ");
+		add_function(p, m->function[f->pf].id);
+	}
+	add(p, "), in the guest 00:%02x.0, ", own->device);
+	if (f->iommu != MACHINE_NONE)
+		add(p, "IOMMU %u, stream 0x%x", f->iommu, f->stream);
+	else
+		add(p, "NO IOMMU");
+	end_line(p);
+	for (uint32_t i = 0; i < MACHINE_MAX_BARS; i++) {
+		if (f->bar[i].size == 0)
+			continue;
+		add(p, "    BAR %u: ", i);
+		add_range(p, f->bar[i].base.v, f->bar[i].size);
+		add(p, ", in the guest at 0x%010llx", (unsigned long long)own->bar[i].v);
+		end_line(p);
+	}
+}
+
+static void print_functions(struct printer *p, const struct plan_vm *vm, const struct machine *m)
+{
+	bool unchecked = false;
+
+	for (uint32_t i = 0; i < vm->nfunctions; i++) {
+		print_function(p, &vm->function[i], m);
+		unchecked =
+			unchecked || m->function[vm->function[i].function].iommu == MACHINE_NONE;
+	}
+	if (!unchecked)
+		return;
+	add(p,
+	    "  WARNING: DMA OF %s IS TRUSTED, NOT CHECKED: its devices reach all memory, other "
+	    "VMs' and the hypervisor's too",
+	    vm->name);
+	end_line(p);
+}
+
+static void print_vm(struct printer *p, const struct plan *plan, const struct plan_vm *vm,
+		     const struct machine *machine)
 {
 	add(p, "VM %u %.31s: %u %s (", vm->vmid, vm->name, vm->ncores,
 	    vm->ncores == 1 ? "core" : "cores");
@@ -151,6 +203,7 @@ static void print_vm(struct printer *p, const struct plan *plan, const struct pl
 	}
 	print_images(p, vm);
 	print_options(p, vm);
+	print_functions(p, vm, machine);
 }
 
 void plan_print(const struct plan *plan, const struct machine *machine, plan_line_fn *line,
@@ -161,6 +214,6 @@ void plan_print(const struct plan *plan, const struct machine *machine, plan_lin
 	print_machine(&p, plan, machine);
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		if (!plan_vm_vacant(&plan->vm[i]))
-			print_vm(&p, plan, &plan->vm[i]);
+			print_vm(&p, plan, &plan->vm[i], machine);
 	}
 }

@@ -116,6 +116,7 @@ void make_own_space(struct page_pool *pool)
 		own_reserve(boot->machine.memory[i].extent); /* for whatever VM is made of it */
 	if (plan.card.present)
 		own_map(plan.card.registers, PT_DEVICE);
+	pci_map(&boot->machine);
 }
 
 /* Mapped with the rest of the pool. */
@@ -132,7 +133,7 @@ void make_vm(uint32_t index)
 	struct page_pool own = {extent.base, extent.size / PAGE_SIZE};
 
 	own_map(extent, PT_DATA);
-	pa_t record = pool_take(&own, VM_RECORD_PAGES);
+	pa_t record = take_pages(&own, VM_RECORD_PAGES);
 	pa_t ring = take_pages(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
 
 	BH_CHECK(record.v != 0);

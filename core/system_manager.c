@@ -114,6 +114,30 @@ static void end_grace(const struct plan *plan)
 	}
 }
 
+#define FAULTS_PER_ROUND 8
+#define FAULTS_LOOK_MS 100 /* IOMMUs do not wake anybody */
+
+static bool take_faults(void)
+{
+	struct pci_fault fault;
+	uint32_t count = 0;
+
+	for (; count < FAULTS_PER_ROUND && pci_fault(&fault); count++)
+		vm_dma_fault(&fault);
+	return count != 0;
+}
+
+/* When to look again though nobody calls; 0: never. */
+static uint64_t next_look(const struct plan *plan)
+{
+	uint64_t next = control_deadline();
+
+	for (uint32_t i = 0; i < plan->nvms && next == 0; i++)
+		if (plan->vm[i].nfunctions != 0 && vm_record(i)->state == VM_RUNNING)
+			next = arch_ticks() + FAULTS_LOOK_MS * arch_tick_rate() / 1000;
+	return next;
+}
+
 void system_manager(struct cpu *cpu)
 {
 	const struct plan *plan = machine_plan();
@@ -127,8 +151,9 @@ void system_manager(struct cpu *cpu)
 		worked |= system_manager_service();
 		worked |= prompt_poll();
 		worked |= control_poll();
+		worked |= take_faults();
 		end_grace(plan);
 		if (!worked)
-			arch_wait(control_deadline());
+			arch_wait(next_look(plan));
 	}
 }

@@ -3,6 +3,7 @@
 #include <bulkhead/arch.h>
 #include <bulkhead/log.h>
 #include <bulkhead/mm.h>
+#include <bulkhead/pci.h>
 
 void guest_map(const struct page_table *table, gpa_t at, struct extent to, enum pt_attr attr)
 {
@@ -17,20 +18,50 @@ struct page_table guest_space(const struct vm *vm)
 	return (struct page_table){.format = arch_guest_format(), .root = vm->stage2};
 }
 
-void guest_space_build(struct vm *vm, struct page_pool *pool)
+static pa_t make_root(const struct pt_format *format, struct page_pool *pool)
 {
-	const struct plan_vm *plan = vm_plan(vm);
-	const struct pt_format *format = arch_guest_format();
 	pa_t root = pool_take(pool, format->entries[0] * sizeof(uint64_t) / PAGE_SIZE);
-	struct page_table table = {format, pool, root};
 
 	BH_CHECK(root.v != 0);
-	vm->stage2 = root;
+	return root;
+}
+
+static void map_ram(const struct plan_vm *plan, const struct page_table *table)
+{
 	for (uint32_t i = 0; i < plan->nregions; i++) {
 		struct extent ram = {plan->region[i].pa, plan->region[i].size};
 
-		guest_map(&table, plan->region[i].gpa, ram, PT_GUEST_RAM);
+		guest_map(table, plan->region[i].gpa, ram, PT_GUEST_RAM);
 	}
+}
+
+/* What the VM's functions reach: its RAM, and what the architecture adds. */
+static void dma_space_build(struct vm *vm, struct page_pool *pool)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	const struct pt_format *format = arch_dma_format();
+	struct page_table table = {format, pool, make_root(format, pool)};
+
+	map_ram(plan, &table);
+	arch_vm_map_dma(&table);
+	vm->dma = table.root;
+}
+
+void guest_space_build(struct vm *vm, struct page_pool *pool)
+{
+	const struct pt_format *format = arch_guest_format();
+	struct page_table table = {format, pool, make_root(format, pool)};
+
+	vm->stage2 = table.root;
+	map_ram(vm_plan(vm), &table);
 	arch_vm_map_registers(vm, &table);
+	pci_map_bars(vm, &table);
 	pt_switch(&table, false);
+	if (vm_plan(vm)->nfunctions == 0)
+		return;
+	dma_space_build(vm, pool);
+	if (arch_msix_trapped()) {
+		vm->msix = pool_take(pool, VM_MSIX_PAGES);
+		BH_CHECK(vm->msix.v != 0);
+	}
 }

@@ -70,26 +70,86 @@ def _card(path, memory):
             "-device", "vhost-user-vsock-pci,chardev=card,addr=10.0"]
 
 
+# Where the first of the devices that VMs may have is, as manifests name it; the next ones stand on the buses after it. Root ports
+# stand at 00:1a.0 and on, where boards put nothing of their own; each has its own bus and isolation group.
+PORT_SLOT = 0x1a
+DEVICES_MAX = 4
+
+
+def device(n, function=0):
+    """How manifests name function @function of the n-th of @devices of arm64() and x86_64()."""
+    return f"0000:{n + 1:02x}:00.{function}"
+
+
+# What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
+# "virtio-blk,drive=mine". The networks of all of them are one.
+MODERN = "iommu_platform=on,disable-legacy=on"
+DEVICES = {
+    "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
+    "virtio-blk": (f"virtio-blk-pci,{MODERN}", "drive"),
+    "virtio-net": (f"virtio-net-pci,{MODERN}", "netdev"),
+    "virtio-console": (f"virtio-serial-pci,{MODERN}", None),
+    "igb": ("igb", "netdev"),
+    "nvme": ("nvme,serial=bulkhead", "drive"),
+}
+BEHIND = {"drive": ["-drive", "if=none,id={},driver=null-co,size=64M"], "netdev": ["-netdev", "hubport,id={},hubid=0"]}
+
+
+def _function(name, place, *more):
+    """QEMU's arguments for one function of _devices()."""
+    kind, *options = name.split(",")
+    device, property = DEVICES.get(kind, (kind, None))
+    args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
+    if property and not any(option.startswith(property + "=") for option in options):
+        args = [arg.format(behind) for arg in BEHIND[property]]
+        options.append(f"{property}={behind}")
+    return [*args, "-device", ",".join([device, place, *more, *options])]
+
+
+def _devices(names):
+    """
+    QEMU's arguments for @names, each of DEVICES and with further options behind commas, each behind a root port of its own.
+    A multi-function one has a "+" between its functions: "virtio-rng+virtio-rng".
+    """
+    args = []
+    if len(names) > DEVICES_MAX:
+        raise ValueError(f"{len(names)} devices; at most {DEVICES_MAX}")
+    for n, name in enumerate(names):
+        args += ["-device", f"pcie-root-port,id=rp{n},chassis={n + 1},slot={n + 1},addr={PORT_SLOT + n:x}.0"]
+        functions = name.split("+")
+        for number, function in reversed(list(enumerate(functions))):  # function 0 last: it completes the device
+            multi = ["multifunction=on"] if len(functions) > 1 and number == 0 else []
+            args += _function(function, f"bus=rp{n},addr=0.{number}", *multi)
+    return args
+
+
 def _shared(board, path):
     return {**board, "memory_backend": "ram"} if path else board
 
 
-def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
-    """QEMU's command line for an Arm server; @board are further options of its machine "virt"."""
+def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), **board):
+    """QEMU's command line for an Arm server with @devices for its VMs; @board are further options of its machine "virt"."""
     options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **_shared(board, card)}
     return [QEMU["arm64"], "-M", ",".join(["virt", *_options(options)]), *_accelerated("arm64", cpu),
-            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory),
+            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory), *_devices(devices),
             *(["-device", "virtio-rng-pci"] if random else [])]  # the firmware's random generator: guests' seeds come from it
 
 
-def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, **board):
-    """QEMU's command line for an AMD server; @board are further options of its machine "q35"."""
+# Before all other devices: QEMU gives only what comes later to it.
+IOMMUS = {None: [], "intel": ["-device", "intel-iommu,intremap=on,eim=on"], "amd": ["-device", "amd-iommu,intremap=on,xtsup=on,pt=off"]}
+
+
+def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), iommu="intel", **board):
+    """
+    QEMU's command line for an AMD server with @devices for its VMs and one of IOMMUS, as @iommu says; @board are further options of
+    its machine "q35".
+    """
     options = {"smm": False, **_shared(board, card)}
     flash = "if=pflash,format=raw,unit={},file={},{}"
     return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
-            "-smp", str(cores), "-m", memory, "-vga", "none",
+            "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
-            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory),
+            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory), *_devices(devices),
             *(["-device", "virtio-rng-pci"] if random else [])]
 
 

@@ -77,6 +77,9 @@ void arm64_zero_simd(uint64_t sve);
 
 /* ---- el2.c: what a guest may do on this core ---- */
 
+/* VTCR_EL2: the format of guests' tables. */
+uint64_t el2_vtcr(void);
+
 void el2_init(void);
 void el2_enter_idle(void);
 void el2_enter_guest(const struct vm *vm);
@@ -102,6 +105,8 @@ void gic_send_sgi_group0(uint64_t hwid, uint32_t intid);
 void gic_prepare_stop(uint32_t cpu);
 bool gic_one_security_state(void);
 void gic_spi_off(uint32_t intid);
+/* Makes SPI @intid one of those that reach an idle core. */
+void gic_spi_wakes(uint32_t intid);
 void gic_spi_route(uint32_t intid, uint64_t hwid);
 void gic_spi_pend(uint32_t intid, bool on);
 uint32_t gic_dist_read(uint32_t offset);
@@ -114,10 +119,16 @@ uint64_t gic_pmr_floor(void);
 /* True when stops may use a Group 0 SGI, taken as FIQ to EL2. */
 bool gic_stop_by_fiq(void);
 
+/* ---- smmuv3.c ---- */
+
+/* Registers of the IOMMUs, and the tables of theirs and of the ITS, in the own space. */
+void smmu_map(void);
+
 /* ---- exits ---- */
 
 /* Each returns NULL, or what was illegal. */
 const char *vgic_dist(struct vm *vm, struct mmio *access);
+bool vgic_has_its(const struct vm *vm);
 const char *vgic_redist(struct vm *vm, struct mmio *access);
 const char *vgic_sysreg(struct cpu *cpu, uint32_t reg, bool write, uint64_t *value);
 const char *sbsa_uart(struct vm *vm, struct mmio *access);

@@ -2,6 +2,7 @@
 /* The rest of the arch contract: start-up, time, sleeping, vCPUs. */
 #include "arm64.h"
 #include "gic_regs.h"
+#include "its.h"
 
 #include <bulkhead/format.h>
 
@@ -30,6 +31,8 @@ enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 void arch_map_registers(const struct machine *machine)
 {
 	gic_map(machine);
+	smmu_map();
+	its_map();
 	if (machine->uart.v != 0)
 		own_map((struct extent){machine->uart, PAGE_SIZE}, PT_DEVICE);
 }
@@ -60,6 +63,7 @@ void arch_machine_init(void)
 	gic_init();
 	if (irq == 0)
 		return;
+	gic_spi_wakes(irq);
 	gic_spi_route(irq, machine->cpu[machine_plan()->management_core].hwid);
 	gic_dist_write(GICD_ISENABLER + irq / 32 * 4, 1U << irq % 32);
 }
@@ -68,6 +72,7 @@ void arch_cpu_init(struct cpu *cpu)
 {
 	el2_init();
 	gic_cpu_idle(cpu->index);
+	its_cpu_init(cpu->index);
 }
 
 struct cpu *arch_this_cpu(void)

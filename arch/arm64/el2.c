@@ -28,7 +28,7 @@
 #define VTCR_RES1 (1ULL << 31)
 
 /* 40-bit IPA, start at level 1, 4 KiB granule, walks write-back inner shareable (D19.2.161). */
-static uint64_t vtcr(void)
+uint64_t el2_vtcr(void)
 {
 	uint64_t range = id_field(read_sysreg(id_aa64mmfr0_el1), 0);
 
@@ -74,7 +74,7 @@ void el2_init(void)
 	write_sysreg(cnthctl_el2, 3); /* EL1 may use the physical counter and timer */
 	write_sysreg(cntvoff_el2, 0);
 	write_sysreg(cnthp_ctl_el2, 0);
-	write_sysreg(vtcr_el2, vtcr());
+	write_sysreg(vtcr_el2, el2_vtcr());
 	write_sysreg(vpidr_el2, read_sysreg(midr_el1));
 	write_sysreg(vmpidr_el2, read_sysreg(mpidr_el1));
 	isb();

@@ -2,6 +2,9 @@
 /* Why a guest came back, and what happens then. An exception class without a handler is illegal. */
 #include "arm64.h"
 #include "gic_regs.h"
+#include "its.h"
+
+#include <bulkhead/pci.h>
 
 /* ESR_EL2 (D19.2.37) */
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
@@ -67,6 +70,12 @@ static uint64_t extend(uint64_t value, uint32_t size, uint32_t iss)
 	return (iss & 1U << 15) != 0 ? value : value & UINT32_MAX;
 }
 
+static const char *pci_config(struct vm *vm, struct mmio *access)
+{
+	pci_config_access(vm, access);
+	return NULL;
+}
+
 /* The emulated devices of a VM; an address that is none of theirs is nobody's. */
 static const struct {
 	uint64_t base;
@@ -77,6 +86,8 @@ static const struct {
 	{GUEST_UART_BASE, PAGE_SIZE, EXIT_CONSOLE, sbsa_uart},
 	{GUEST_GICD_BASE, 64 * KIB, EXIT_INTC, vgic_dist},
 	{GUEST_GICR_BASE, 0, EXIT_INTC, vgic_redist},
+	{GUEST_ITS_BASE, ITS_BYTES, EXIT_INTC, its_guest_access},
+	{GUEST_ECAM_BASE, MIB, EXIT_PCI, pci_config},
 };
 
 static const char *access_device(struct guest_exit *exit, struct mmio *access)
@@ -87,8 +98,11 @@ static const char *access_device(struct guest_exit *exit, struct mmio *access)
 		uint64_t size =
 			devices[i].size != 0 ? devices[i].size : plan->ncores * GUEST_GICR_STRIDE;
 
+		if (devices[i].base == GUEST_ITS_BASE && !vgic_has_its(exit->cpu->vm))
+			continue;
 		if (!range_inside(exit->address, access->size, devices[i].base, size) ||
-		    (devices[i].reason == EXIT_CONSOLE && plan->console == 0))
+		    (devices[i].reason == EXIT_CONSOLE && plan->console == 0) ||
+		    (devices[i].reason == EXIT_PCI && plan->nfunctions == 0))
 			continue;
 		exit->reason = devices[i].reason;
 		access->offset = exit->address - devices[i].base;

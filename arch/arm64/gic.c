@@ -144,7 +144,10 @@ static void reset_interface(void)
 	isb();
 }
 
-/* Idle in EL2: only the doorbell and the hypervisor's timer are enabled, to wake WFI. */
+/*
+ * Idle in EL2: only the doorbell and the hypervisor's timer are enabled, to wake WFI. LPIs have no enable bit of a
+ * core's own: the mask keeps back those of a vCPU that is off, and on the management core those that guests masked.
+ */
 void gic_cpu_idle(uint32_t cpu)
 {
 	uint64_t frame = redist(cpu);
@@ -157,11 +160,14 @@ void gic_cpu_idle(uint32_t cpu)
 	isb();
 	reset_interface();
 	reset_redist(frame);
+	write8(frame + GICR_SGI_BASE + GICD_IPRIORITYR + DOORBELL_SGI, GIC_PRIORITY_WAKES);
+	write8(frame + GICR_SGI_BASE + GICD_IPRIORITYR + timer, GIC_PRIORITY_WAKES);
 	write32(frame + GICR_SGI_BASE + GICD_ISENABLER, 1U << DOORBELL_SGI | 1U << timer);
 	dsb(sy);
 	write_icc(ICC_PMR_EL1, 0xff);
 	uint64_t implemented = read_icc(ICC_PMR_EL1); /* the low bits are not there (12.2.18) */
 	pmr_floor = implemented & -implemented;
+	write_icc(ICC_PMR_EL1, GIC_PRIORITY);
 	write_icc(ICC_IGRPEN0_EL1,
 		  stop_by_fiq ? 1 : 0); /* a stop signal must not block the doorbell */
 	write_icc(ICC_IGRPEN1_EL1, 1);
@@ -259,6 +265,11 @@ void gic_spi_off(uint32_t intid)
 	wait_dist();
 	gic_dist_write(GICD_ICPENDR + word, bit);
 	gic_dist_write(GICD_ICACTIVER + word, bit);
+}
+
+void gic_spi_wakes(uint32_t intid)
+{
+	write8(dist + GICD_IPRIORITYR + intid, GIC_PRIORITY_WAKES);
 }
 
 void gic_spi_route(uint32_t intid, uint64_t hwid)

@@ -26,6 +26,7 @@
 
 #define GICD_TYPER_LINES 0x1fU
 #define GICD_TYPER_SECURITY (1U << 10)
+#define GICD_TYPER_LPIS (1U << 17)
 #define GICD_TYPER_ID_BITS (0x1fU << 19)
 #define GICD_TYPER_A3V (1U << 24)
 #define GICD_TYPER_NO_1N (1U << 25)
@@ -38,11 +39,13 @@
 #define GICR_SGI_BASE 0x10000
 
 #define GICR_CTLR_RWP (1U << 3)
+#define GICR_TYPER_PLPIS (1U << 0)
 #define GICR_TYPER_LAST (1U << 4)
 #define GICR_WAKER_SLEEP (1U << 1)
 #define GICR_WAKER_ASLEEP (1U << 2)
 
 #define GIC_PRIORITY 0xa0
+#define GIC_PRIORITY_WAKES 0x80 /* of what an idle core takes: LPIs that pend there have to wait */
 #define GIC_SPECIAL 1020 /* INTIDs from here on are no interrupts (2.2) */
 
 #define ICC_PMR_EL1 S3_0_C4_C6_0

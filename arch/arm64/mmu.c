@@ -129,6 +129,24 @@ void arch_dma_fence(void)
 	__asm__ volatile("dmb osh" ::: "memory"); /* PCIe is in the outer shareable domain */
 }
 
+uint32_t arch_device_load(pa_t at, uint32_t size)
+{
+	if (size == 4)
+		return *(const volatile uint32_t *)pa_to_ptr(at);
+	return size == 2 ? *(const volatile uint16_t *)pa_to_ptr(at)
+			 : *(const volatile uint8_t *)pa_to_ptr(at);
+}
+
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
+{
+	if (size == 4)
+		*(volatile uint32_t *)pa_to_ptr(at) = value;
+	else if (size == 2)
+		*(volatile uint16_t *)pa_to_ptr(at) = (uint16_t)value;
+	else
+		*(volatile uint8_t *)pa_to_ptr(at) = (uint8_t)value;
+}
+
 /* Of each redistributor the page with its own SGIs and PPIs: the first 4 KiB of SGI_base (IHI 0069H 12.11). */
 void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 {

@@ -6,8 +6,14 @@
  */
 #include "arm64.h"
 #include "gic_regs.h"
+#include "vits.h"
 
 static uint32_t dist_lock;
+
+bool vgic_has_its(const struct vm *vm)
+{
+	return vm_plan(vm)->nfunctions != 0 && machine_plan()->its.registers.v != 0;
+}
 
 /* The distributor's registers that hold some bits for each INTID (IHI 0069H 12.9). */
 enum behaviour { RW, SET_CLEAR, ONES };
@@ -99,14 +105,17 @@ static const char *access_router(const struct vm *vm, struct mmio *access)
 	return NULL;
 }
 
-/* As many SPIs as the VM needs to reach its own; no LPIs, no message-based SPIs, no extended ranges. */
+/* As many SPIs as the VM needs to reach its own; LPIs with an ITS; no message-based SPIs, no extended ranges. */
 static uint32_t guest_typer(const struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 	uint32_t keep = GICD_TYPER_SECURITY | GICD_TYPER_ID_BITS | GICD_TYPER_A3V | GICD_TYPER_RSS;
 	uint32_t lines = plan->console != 0 ? plan->console_irq / 32 : 0;
+	uint32_t typer = (gic_dist_read(GICD_TYPER) & keep) | GICD_TYPER_NO_1N | lines;
 
-	return (gic_dist_read(GICD_TYPER) & keep) | GICD_TYPER_NO_1N | lines;
+	return !vgic_has_its(vm)
+		       ? typer
+		       : (typer & ~GICD_TYPER_ID_BITS) | GICD_TYPER_LPIS | (LPI_ID_BITS - 1) << 19;
 }
 
 static uint32_t dist_control(struct vm *vm, const struct mmio *access)
@@ -141,20 +150,21 @@ const char *vgic_dist(struct vm *vm, struct mmio *access)
 	return NULL;
 }
 
-/* The physical affinity, the guest's own numbering, Last where its list ends; no LPIs of any kind. */
+/* The physical affinity, the guest's own numbering, Last where its list ends; physical LPIs with an ITS, no others. */
 static uint64_t guest_redist_typer(const struct vm *vm, uint32_t vcpu)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 	uint64_t hwid = machine_facts()->cpu[plan->core[vcpu]].hwid;
 	uint64_t affinity = (hwid >> 32 & 0xff) << 24 | (hwid & 0xffffff);
 
-	return affinity << 32 | (uint64_t)vcpu << 8 |
+	return affinity << 32 | (uint64_t)vcpu << 8 | (vgic_has_its(vm) ? GICR_TYPER_PLPIS : 0) |
 	       (vcpu + 1 == plan->ncores ? GICR_TYPER_LAST : 0);
 }
 
 /*
  * RD_base is never the guest's: GICR_PENDBASER would let the GIC write anywhere.
- * It reads as a redistributor that is awake and has no LPIs; writes are ignored.
+ * It reads as a redistributor that is awake; writes are ignored, but for what a VM with an ITS says of its LPIs, which
+ * is kept and never given to the GIC.
  */
 const char *vgic_redist(struct vm *vm, struct mmio *access)
 {
@@ -162,6 +172,8 @@ const char *vgic_redist(struct vm *vm, struct mmio *access)
 	uint32_t offset = (uint32_t)(access->offset % GUEST_GICR_STRIDE);
 	uint32_t cpu = vm_plan(vm)->core[vcpu];
 
+	if (vgic_has_its(vm) && vits_redist(&vm->shared.arch.vits, vcpu, access))
+		return NULL;
 	if (access->write)
 		return NULL;
 	access->value = 0;
@@ -217,6 +229,8 @@ static const char *deactivate(const struct vm *vm, uint64_t value)
 {
 	uint32_t intid = (uint32_t)value & 0xffffff;
 
+	if (intid >= LPI_FIRST && vgic_has_its(vm))
+		return NULL; /* LPIs are never active (5.1) */
 	if (intid >= 32 && !owns_spi(vm, intid))
 		return "deactivation of a foreign interrupt";
 	write_icc(ICC_DIR_EL1, value);

@@ -3,6 +3,7 @@
 #include "private.h"
 
 #include <bulkhead/log.h>
+#include <bulkhead/pci.h>
 
 #include <setjmp.h>
 #include <string.h>
@@ -284,6 +285,28 @@ int guest_read(struct host_guest *guest)
 	if (!console_pending(vm))
 		vm->shared.arch.input = 0;
 	return c;
+}
+
+static uint64_t access_config(struct host_guest *guest, struct mmio access)
+{
+	step(guest, MODE_READY);
+	leave_if_commanded(guest);
+	guest->cpu->exits[EXIT_PCI]++;
+	pci_config_access(guest->cpu->vm, &access);
+	return access.value;
+}
+
+uint32_t guest_config_load(struct host_guest *guest, uint64_t offset, uint32_t size)
+{
+	uint64_t value = access_config(guest, (struct mmio){.offset = offset, .size = size});
+
+	return (uint32_t)(value << (64 - 8 * size) >> (64 - 8 * size));
+}
+
+void guest_config_store(struct host_guest *guest, uint64_t offset, uint32_t size, uint32_t value)
+{
+	access_config(guest,
+		      (struct mmio){.offset = offset, .value = value, .size = size, .write = true});
 }
 
 static void call(struct host_guest *guest)

@@ -128,6 +128,49 @@ void host_core_dead(uint32_t core);
 void host_core_refused(uint32_t core);
 void host_stop_attempts(uint32_t count);
 
+/* ---- PCI functions ---- */
+
+#define HOST_MAX_FUNCTIONS 8
+#define HOST_VECTORS 100U /* of MSI-X, each function's */
+
+/*
+ * Adds a function 01:NN.0 with a 64-bit BAR 2 of 16 KiB, in which the MSI-X table
+ * stands at 0x1000 and the pending bits at 0x2000, and gives it to VM @vm as
+ * device 2 + NN, unless that is PLAN_NONE. Between host_make() and host_boot().
+ */
+void host_add_function(struct boot_info *info, uint32_t vm);
+
+/* Its configuration space as it is. */
+uint8_t *host_config(uint32_t function);
+
+/* True while the IOMMU lets its DMA through. */
+bool host_function_open(uint32_t function);
+
+/* How often it was reset; how long it is silent afterwards, from now on (100 ms); until when it has transactions pending. */
+uint32_t host_function_resets(uint32_t function);
+void host_function_slow(uint32_t function, uint64_t reset_ticks);
+void host_function_pending(uint32_t function, uint64_t until);
+
+/* The hypervisor's stores to them, at most 1,024 since host_forget_stores(). */
+struct host_store {
+	uint64_t at; /* the low 24 bits */
+	uint32_t size;
+	uint32_t value;
+};
+
+const struct host_store *host_stores(uint32_t *count);
+void host_forget_stores(void);
+
+/* The IOMMU refuses a write of the function with this stream. */
+void host_dma_fault(uint32_t stream, uint64_t address);
+
+/* What arch_msix_trapped() says; before host_boot(). */
+void host_trap_msix(bool on);
+
+/* A guest's access to its configuration space. */
+uint32_t guest_config_load(struct host_guest *guest, uint64_t offset, uint32_t size);
+void guest_config_store(struct host_guest *guest, uint64_t offset, uint32_t size, uint32_t value);
+
 /* ---- Looking at it ---- */
 
 /* RAM as everybody but the hypervisor sees it. */
@@ -158,6 +201,9 @@ enum host_event_kind {
 	HOST_VCPU_LEAVE,
 	HOST_ZERO, /* value: address; size */
 	HOST_OWN_UNMAPPED, /* value: address; size */
+	HOST_FUNCTION_OPEN, /* value: its index, here and below */
+	HOST_FUNCTION_CLOSE,
+	HOST_FUNCTION_RESET,
 };
 
 /* What the hypervisor asked of the machine, in order. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FUNCTION_PAGES 512 /* in the pool, for what host_add_function() adds */
 #define IMAGE_PAGES 16 /* the pretended resident image: half text, then rodata and data */
 #define KERNEL_BYTES 20000
 #define INITRD_BYTES 2100000 /* more than a block */
@@ -155,7 +156,8 @@ struct boot_info *host_make(uint32_t ncpus, const struct host_vm *vms, uint32_t 
 	make_images();
 	make_manifest(&manifest, vms, nvms);
 	make_machine(&machine, ncpus, 0);
-	uint64_t core_size = plan_core_bytes(&manifest, &machine, IMAGE_PAGES * PAGE_SIZE);
+	uint64_t core_size = plan_core_bytes(&manifest, &machine, IMAGE_PAGES * PAGE_SIZE) +
+			     FUNCTION_PAGES * PAGE_SIZE;
 	for (uint32_t i = 0; i < nvms; i++)
 		ram += vms[i].mib * MIB;
 	ram += core_size + align_up(KERNEL_BYTES + INITRD_BYTES + FDT_BYTES, BLOCK_SIZE);

@@ -35,10 +35,6 @@
 #define CONFIG_MSI 0x40
 #define CONFIG_EA 0x50
 #define MSI_ENABLE (1U << 16)
-#define MSI_ADDRESS_BASE 0xfee00000U /* SDM vol. 3 11.11.1 */
-#define MSI_LOGICAL (1U << 2)
-#define MSI_MODE 0x700U
-#define MSI_LOWEST 0x100U
 
 static const struct {
 	uint32_t offset;
@@ -75,24 +71,14 @@ static uint32_t config_word(const struct vm *vm, uint32_t offset)
 /* Sends the MSI as the guest has set it up, if that names one of its own cores; false when it does not. */
 static bool send_msi(const struct vm *vm)
 {
-	const struct plan_vm *plan = vm_plan(vm);
-	uint32_t address = config_word(vm, CONFIG_MSI + 4);
 	uint32_t data = config_word(vm, CONFIG_MSI + 8);
-	uint32_t vector = data & 0xff;
+	uint64_t hwid;
 
-	if ((config_word(vm, CONFIG_MSI) & MSI_ENABLE) == 0 || vector < VECTOR_FIRST ||
-	    (data & MSI_MODE & ~MSI_LOWEST) != 0 ||
-	    (address & (0xfff00000U | MSI_LOGICAL)) != MSI_ADDRESS_BASE)
+	if ((config_word(vm, CONFIG_MSI) & MSI_ENABLE) == 0 ||
+	    !msi_target(vm, config_word(vm, CONFIG_MSI + 4), data, &hwid))
 		return false;
-	for (uint32_t i = 0; i < plan->ncores; i++) {
-		uint64_t hwid = machine_facts()->cpu[plan->core[i]].hwid;
-
-		if (hwid != (address >> 12 & 0xff))
-			continue;
-		apic_send(hwid, vector);
-		return true;
-	}
-	return false;
+	apic_send(hwid, data & 0xff);
+	return true;
 }
 
 /* ---- the 16550: NS16550A data sheet, 8.0 ---- */

@@ -88,6 +88,8 @@ static void on_invd(struct guest_exit *exit)
 
 static void on_memory(struct guest_exit *exit)
 {
+	if (mmio_access(exit))
+		return;
 	exit->illegal = exit->hw.walk	 ? "page-table walk of unowned memory"
 			: exit->hw.fetch ? "fetch from unowned memory"
 			: exit->hw.write ? "store to unowned memory"

@@ -2,9 +2,10 @@
 /* The formats of page tables, and the maintenance they need. */
 #include "x86.h"
 
+#include <bulkhead/pci.h>
+
 #include <string.h>
 
-#define ADDRESS 0x000ffffffffff000ULL
 #define PRESENT 1ULL
 #define WRITABLE (1ULL << 1)
 #define USER (1ULL << 2)
@@ -13,11 +14,8 @@
 #define LARGE (1ULL << 7)
 #define NO_EXECUTE (1ULL << 63)
 
-/* Four levels, 48 bits, leaves of 1 GiB, 2 MiB and 4 KiB (SDM vol. 3 5.5.4, APM 5.3). */
-#define FOUR_LEVELS                                                                                \
-	.levels = 4, .leaf_levels = 0xe, .shift = {39, 30, 21, 12},                                \
-	.entries = {512, 512, 512, 512}, .address_mask = ADDRESS,                                  \
-	.leaf_bits = {0, LARGE, LARGE, 0}
+/* SDM vol. 3 5.5.4, APM 5.3. */
+#define FOUR_LEVELS X86_FOUR_LEVELS, .leaf_bits = {0, LARGE, LARGE, 0}
 
 const struct pt_format x86_own_format = {
 	FOUR_LEVELS,
@@ -38,7 +36,9 @@ const struct pt_format x86_npt_format = {
 	.valid = PRESENT,
 	.table_bits = NPT_ALL,
 	.type_mask = LARGE | NPT_ALL,
-	.attr = {[PT_GUEST_RAM] = NPT_ALL, [PT_GUEST_DATA] = NPT_ALL | NO_EXECUTE},
+	.attr = {[PT_GUEST_RAM] = NPT_ALL,
+		 [PT_GUEST_DATA] = NPT_ALL | NO_EXECUTE,
+		 [PT_GUEST_DEVICE] = NPT_ALL | NO_EXECUTE | UNCACHED | WRITE_THROUGH},
 };
 
 /* SDM vol. 3 29.3.2: read, write, execute; memory type in 5:3, which the guest's PAT goes on from. */
@@ -51,7 +51,9 @@ const struct pt_format x86_ept_format = {
 	.valid = EPT_RWX,
 	.table_bits = EPT_RWX,
 	.type_mask = LARGE | EPT_RWX,
-	.attr = {[PT_GUEST_RAM] = EPT_RWX | EPT_WB, [PT_GUEST_DATA] = EPT_RW | EPT_WB},
+	.attr = {[PT_GUEST_RAM] = EPT_RWX | EPT_WB,
+		 [PT_GUEST_DATA] = EPT_RW | EPT_WB,
+		 [PT_GUEST_DEVICE] = EPT_RW}, /* uncached */
 };
 
 /* x86 walkers, of other cores too, are coherent with stores; the order is the program's (SDM vol. 3 9.2, 5.10.4). */
@@ -101,6 +103,30 @@ void arch_dma_fence(void)
 	__asm__ volatile("mfence" ::: "memory");
 }
 
+/* AMD processors take only MOVs of EAX and its parts for configuration space (PPR of family 19h, 2.1.7). */
+uint32_t arch_device_load(pa_t at, uint32_t size)
+{
+	uint32_t value = 0;
+
+	if (size == 4)
+		__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw (%1), %w0" : "+a"(value) : "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb (%1), %b0" : "+a"(value) : "r"(at.v) : "memory");
+	return value;
+}
+
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
+{
+	if (size == 4)
+		__asm__ volatile("movl %0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else if (size == 2)
+		__asm__ volatile("movw %w0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+	else
+		__asm__ volatile("movb %b0, (%1)" ::"a"(value), "r"(at.v) : "memory");
+}
+
 #define ABSENT_DEVFN 0 /* a function no VM has, on the page that stands for all of those */
 
 static uint64_t config_at(uint32_t devfn)
@@ -121,6 +147,9 @@ void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 	BH_CHECK(ones.v != 0 && console.v != 0);
 	for (uint32_t devfn = 0; devfn < GUEST_X86_ECAM_SIZE / PAGE_SIZE; devfn++) {
 		bool has = devfn == GUEST_X86_CONSOLE_DEVFN && vm_plan(vm)->console != 0;
+
+		if (pci_has(vm_plan(vm), devfn)) /* traps */
+			continue;
 
 		guest_map(table, gpa(config_at(devfn)),
 			  (struct extent){has ? console : ones, PAGE_SIZE}, PT_GUEST_DATA);
@@ -146,6 +175,7 @@ void arch_vm_install(struct vm *vm)
 	struct page_table table = guest_space(vm);
 
 	pt_switch(&table, true);
+	msix_reset(vm);
 	memset(pa_to_ptr(config_page(vm, ABSENT_DEVFN)), 0xff, PAGE_SIZE);
 	if (vm_plan(vm)->console != 0)
 		console_config(pa_to_ptr(console_page(vm)));

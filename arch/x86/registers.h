@@ -14,6 +14,7 @@
 
 #define CR4_PAE (1 << 5)
 #define CR4_MCE (1 << 6)
+#define CR4_LA57 (1 << 12)
 #define CR4_OSFXSR (1 << 9)
 #define CR4_OSXMMEXCPT (1 << 10)
 #define CR4_VMXE (1 << 13)

@@ -122,7 +122,30 @@ void apic_timer(bool on);
 /* Has this core's TLB forget what own_unmap() took away. */
 void own_tlb_flush(void);
 
+/* What all formats here have in common: four levels, 48 bits, leaves of 1 GiB, 2 MiB and 4 KiB. */
+#define X86_FOUR_LEVELS                                                                            \
+	.levels = 4, .leaf_levels = 0xe, .shift = {39, 30, 21, 12},                                \
+	.entries = {512, 512, 512, 512}, .address_mask = 0x000ffffffffff000ULL
+#define X86_LEVEL_1G (1U << 1) /* in leaf_levels */
+
 extern const struct pt_format x86_own_format, x86_npt_format, x86_ept_format;
+
+/* ---- iommu/: besides what the arch contract has ---- */
+
+/* Maps the IOMMUs' tables and registers, and finds out how large their pages may be. */
+void iommu_map(void);
+
+struct msi_message {
+	uint32_t address; /* its high half is 0 */
+	uint32_t data;
+};
+
+/*
+ * Has interrupt @entry of the machine's function @function arrive as @vector at core @hwid,
+ * when the function writes the message that this returns. Its other messages stay as they are.
+ */
+struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t hwid,
+				   uint32_t vector);
 
 /* ---- A hardware exit, decoded by the vendor ---- */
 
@@ -147,6 +170,7 @@ struct x86_exit {
 	const char *what;
 	uint64_t code; /* exit code or reason, for people */
 	uint64_t address; /* guest-physical */
+	uint64_t cr3; /* memory: the guest's */
 	uint32_t length; /* of the instruction */
 	uint32_t event; /* X86_EXCEPTION: as EVENT_*, with its error code in @error */
 	uint32_t error;
@@ -155,6 +179,7 @@ struct x86_exit {
 	bool write; /* MSR, port, memory */
 	bool fetch; /* memory */
 	bool walk; /* memory: by the guest's own page walk */
+	bool code_64; /* memory: in 64-bit mode */
 	bool string; /* port: INS or OUTS */
 };
 
@@ -205,6 +230,8 @@ struct x86_segment {
 	uint32_t limit;
 	uint64_t base;
 };
+
+#define X86_ATTR_L (1U << 9) /* 64-bit code */
 
 /* What differs; the rest is as after INIT, with an empty task: see X86_LDTR and below. Efer and RIP are in struct arch_cpu. */
 struct x86_state {
@@ -279,6 +306,17 @@ uint8_t console_read(struct vm *vm, uint32_t offset);
 void console_write(struct vm *vm, uint32_t offset, uint8_t value);
 /* Its PCI function's configuration space, filled in @page. */
 void console_config(void *page);
+
+/* In @hwid the core of @vm that an MSI goes to; false when it is none of them, or an interrupt of another kind. */
+bool msi_target(const struct vm *vm, uint32_t address, uint32_t data, uint64_t *hwid);
+
+/* mmio.c: true when a guest's access was to a register of a function, and done or found illegal. */
+bool mmio_access(struct guest_exit *exit);
+
+/* msix.c: all entries masked; whether @at is in a BAR; an access there, @access->offset being guest-physical. */
+void msix_reset(const struct vm *vm);
+bool msix_has(const struct vm *vm, uint64_t at);
+void msix_access(struct vm *vm, struct mmio *access);
 
 /* The guest-physical page of the console's function in the machine. */
 pa_t console_page(const struct vm *vm);

@@ -3,6 +3,7 @@
 #include "gic.h"
 
 #include "cpu.h"
+#include "registers.h"
 
 #define GICD_TYPER 0x0004
 #define GICD_PIDR2 0xffe8 /* the same in every 64 KiB frame */
@@ -11,16 +12,6 @@
 #define GICR_TYPER_LAST (1ULL << 4)
 #define GICR_BYTES 0x20000
 #define GICR_VLPI_BYTES 0x40000 /* with the two frames for virtual LPIs */
-
-static uint32_t read32(pa_t base, uint64_t offset)
-{
-	return *(volatile uint32_t *)pa_to_ptr(pa(base.v + offset));
-}
-
-static uint64_t read64(pa_t base, uint64_t offset)
-{
-	return *(volatile uint64_t *)pa_to_ptr(pa(base.v + offset));
-}
 
 /* 0 where no GIC can be: some firmware maps only the redistributors that it uses itself. */
 static uint32_t arch_revision(pa_t frame)

@@ -104,5 +104,6 @@ void arch_prepare_entry(const struct boot_info *info, const void *at, uint64_t s
 	(void)at;
 	(void)size;
 	__asm__ volatile("cli" : : : "memory");
-	lines_off(info);
+	lines_off(&info->machine);
+	lines_uart(info);
 }

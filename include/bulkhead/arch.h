@@ -78,6 +78,14 @@ void arch_publish(const void *at, uint64_t size);
 /* Orders memory accesses before it against those after it, as a coherent device sees them. */
 void arch_dma_fence(void);
 
+/*
+ * One access of 1, 2 or 4 bytes to a register that is mapped with own_map(),
+ * aligned to its size. In order with each other; in a form that processors take
+ * for PCI configuration space.
+ */
+uint32_t arch_device_load(pa_t at, uint32_t size);
+void arch_device_store(pa_t at, uint32_t size, uint32_t value);
+
 /* ---- VMs ---- */
 
 /* Maps into @table, with guest_map(), the registers that @vm touches directly. Its RAM is mapped already. */

@@ -7,15 +7,15 @@
 #include <bulkhead/plan.h>
 
 #define BOOT_INFO_MAGIC 0x444b4c42U /* "BLKD" */
-#define BOOT_INFO_VERSION 2
+#define BOOT_INFO_VERSION 3
 #define BOOT_SEED_BYTES 64
 
 /*
  * The core's extent (plan.core), from its base: the image's segments (text,
  * rodata, data, each page-aligned, relocated by the loader), this struct, then
  * @pool: free pages that the core takes for stacks, records and tables. The
- * pool ends where plan.vm[0].hypervisor begins: the VMs' extents follow it, in
- * order, up to the end of plan.core.
+ * pool ends where plan.iommu_tables or, without those, plan.vm[0].hypervisor
+ * begins: the VMs' extents follow, in order, up to the end of plan.core.
  */
 struct boot_info {
 	uint32_t magic;

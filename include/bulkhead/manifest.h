@@ -12,8 +12,8 @@
 #define MANIFEST_MAX_BYTES (64 * KIB)
 #define MANIFEST_FILE_MAX 63
 #define MANIFEST_BOOTARGS_MAX 1023
-#define MANIFEST_MAX_DEVICES 16
-#define MANIFEST_DEVICE_MAX 15 /* "0000:01:00.0" */
+#define MANIFEST_MAX_DEVICES PLAN_MAX_FUNCTIONS
+#define MANIFEST_DEVICE_MAX 18 /* "0000:01:00.0/vf255" */
 #define MANIFEST_ANY_CORE UINT32_MAX
 
 enum manifest_boot_protocol {
@@ -45,6 +45,7 @@ struct manifest_vm {
 	uint32_t autostart;
 	uint32_t restart_limit; /* restarts allowed within restart_window; 0: never restart */
 	uint32_t restart_window; /* seconds */
+	uint32_t dma_trusted; /* 1: the owner answers for the DMA of devices that no IOMMU checks */
 	uint32_t ndevices;
 	char device[MANIFEST_MAX_DEVICES][MANIFEST_DEVICE_MAX + 1];
 };
@@ -63,5 +64,12 @@ struct manifest {
  */
 enum bh_error manifest_parse(const void *blob, uint64_t size, struct manifest *manifest,
 			     struct bh_report *report);
+
+/*
+ * Reads "0000:01:00.0", or "0000:01:00.0/vf2" for a virtual function of that one, as it may
+ * stand in a manifest. @id is as in struct machine_function, @vf the number behind "/vf", from 0 on, or
+ * MACHINE_NONE. False when @text is nothing of the kind.
+ */
+bool manifest_function(const char *text, uint32_t *id, uint32_t *vf);
 
 #endif

@@ -48,9 +48,10 @@ struct pt_format {
 	uint16_t entries[PT_MAX_LEVELS];
 	uint64_t address_mask; /* bits of an entry that hold an address */
 	uint64_t valid; /* set in every entry that translates */
-	uint64_t table_bits; /* of an entry that points to a table */
+	uint64_t table_bits; /* of an entry that points to a table, and */
+	uint64_t level_unit; /* as often as there are levels below it (AMD-Vi; elsewhere 0) */
 	uint64_t
-		type_mask; /* above the last level: (entry & type_mask) == table_bits means table */
+		type_mask; /* above the last level: (entry & type_mask) == these bits means table */
 	uint64_t leaf_bits[PT_MAX_LEVELS];
 	uint64_t attr[PT_ATTR_COUNT]; /* 0: this format has no such kind of page */
 };
@@ -100,8 +101,8 @@ void pt_switch(const struct page_table *table, bool on);
 struct vm;
 
 /*
- * Builds @vm's space with tables from @pool, RAM and registers, switched off;
- * sets vm->stage2. Panics when the pool is short: it was counted.
+ * Builds @vm's space with tables from @pool, RAM, registers and BARs, switched
+ * off; sets vm->stage2, and vm->dma if it has functions. Panics when the pool is short: it was counted.
  */
 void guest_space_build(struct vm *vm, struct page_pool *pool);
 

@@ -11,40 +11,56 @@
 #include <bulkhead/mm.h>
 #include <bulkhead/vm.h>
 
-/* Maps the configuration space of the machine's functions; while own_map() may take tables. */
+/* A function as people write it. */
+#define FUNCTION_NAME "%04x:%02x:%02x.%u"
+#define FUNCTION_NAME_OF(function)                                                                 \
+	(function)->id >> 16, (function)->id >> 8 & 0xff, (function)->id >> 3 & 0x1f,              \
+		(function)->id & 7
+
+/*
+ * Maps what the hypervisor itself uses of the machine's functions: configuration
+ * space, and what arch_msix_trapped() keeps back; while own_map() may take tables.
+ */
 void pci_map(const struct machine *machine);
 
 /* Maps into @table, with guest_map(), the BARs of @vm's functions, but for what arch_msix_trapped() keeps back. */
 void pci_map_bars(const struct vm *vm, const struct page_table *table);
 
+/* True when the function at @devfn (device << 3 | function) of the guest's bus 0 is one of @vm's. */
+bool pci_has(const struct plan_vm *vm, uint64_t devfn);
+
 /*
  * A guest's access to its configuration space, @access->offset from the start of
- * bus 0. Functions that it does not have read as ones and take writes. What it
+ * bus 0, aligned to its size. Functions that it does not have read as ones and take writes. What it
  * may not write is not written. Safe on several of the VM's cores at once.
  */
 void pci_config_access(struct vm *vm, struct mmio *access);
 
 /*
  * Start, before the VM's cores enter: every function of @vm is in its reset
- * state, bus mastering off, its DMA open to the VM's memory.
+ * state, bus mastering off, its DMA open to the VM's memory. Those that nobody
+ * has reset since the machine started, or that did not come back from it, are
+ * reset first. BH_RESET_FAILED when one does not come back; then none is open.
  */
-void pci_open(struct vm *vm);
+enum bh_error pci_open(struct vm *vm);
 
 /*
  * Stop, when the VM's cores have left and before its memory is scrubbed: bus
  * mastering off, function-level reset (6.6.2: 100 ms for all of them together),
  * BARs as before, DMA and interrupts blocked. A function that does not come back from its reset is
- * logged and stays blocked until the machine is reset.
+ * logged and stays blocked.
  */
 void pci_close(struct vm *vm);
+
+#define PCI_FAULT_LIMIT 16 /* so many may a VM's functions have since it started */
 
 /* A DMA that was refused, and whose function made it. */
 struct pci_fault {
 	struct vm *vm; /* NULL: nobody's */
-	uint32_t function; /* index in struct machine; MACHINE_NONE: not known */
+	uint32_t stream; /* as in struct machine_function */
 	uint64_t address;
 	bool write;
-	bool cut; /* it was one too many since the VM started: the function's bus mastering is off now */
+	bool cut; /* it was one too many since the VM started: the function's bus mastering is off until the VM ends */
 };
 
 /* The next of them; false when there is none. Never waits; counts them in vm->dma_faults. */

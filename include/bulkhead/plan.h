@@ -56,7 +56,8 @@ enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 struct plan_function {
 	uint32_t function; /* index in struct machine */
 	uint32_t device; /* the guest's device number, 2 to 31 */
-	gpa_t bar[MACHINE_MAX_BARS]; /* where the guest finds each, aligned to its size; 0: that BAR is not there */
+	gpa_t bar
+		[MACHINE_MAX_BARS]; /* where the guest finds each, aligned to its size; 0: that BAR is not there */
 };
 
 /* One slot of the plan. Vacant: no name, and every other byte zero too. */
@@ -79,7 +80,8 @@ struct plan_vm {
 	uint32_t restart_limit;
 	uint32_t restart_window; /* seconds */
 	uint32_t nfunctions;
-	uint32_t dma_trusted; /* 1: the owner answers for the DMA of functions that no IOMMU checks */
+	uint32_t
+		dma_trusted; /* 1: the owner answers for the DMA of functions that no IOMMU checks */
 	struct plan_function function[PLAN_MAX_FUNCTIONS];
 	/*
 	 * What the hypervisor keeps for this VM: tables, rings. Of a VM of the boot
@@ -101,7 +103,8 @@ struct plan_card {
 	uint32_t notify_size;
 	uint32_t notify_multiplier;
 	uint32_t device; /* struct virtio_vsock_config */
-	uint32_t reserved;
+	uint32_t
+		function; /* index in struct machine; MACHINE_NONE: there is no card, or the scan did not see it */
 };
 
 /*
@@ -115,14 +118,19 @@ struct plan_iommu {
 	pa_t events; /* the queue of faults; VT-d has registers instead */
 	pa_t interrupts; /* x86: interrupt remapping tables */
 	uint32_t nstreams; /* entries in @streams, where they are counted */
-	uint32_t reserved;
+	uint32_t flags; /* x86: IOMMU_* */
 };
+
+#define IOMMU_COHERENT (1U << 0) /* its walks of tables see the processors' caches */
+#define IOMMU_SNOOPS (1U << 1) /* devices' accesses do, whatever the devices ask for */
 
 /* Arm: the ITS and the LPIs, as the loader has set them up. */
 struct plan_its {
 	pa_t registers; /* 0: there are no LPIs */
 	pa_t commands; /* its queue */
 	pa_t properties; /* the constant configuration table of all redistributors */
+	pa_t pending; /* IOMMU_TABLE_BYTES for each of the machine's cores: its pending table */
+	pa_t translations; /* ITS_ITT_BYTES for each function with MSI-X, in the machine's order */
 	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
 	uint32_t nlpis; /* INTIDs from 8192 on */
 };
@@ -137,6 +145,8 @@ struct plan {
 	struct plan_card card;
 	struct plan_iommu iommu[MACHINE_MAX_IOMMU];
 	struct plan_its its;
+	struct extent
+		iommu_tables; /* in plan.core, before the VMs' extents: what the loader carves the tables of @iommu and @its from; empty: nothing is set up */
 	uint32_t nimages;
 	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
@@ -146,7 +156,8 @@ struct plan {
 /* Guest-physical layout of an AArch64 VM. Nothing else is mapped. */
 #define GUEST_GICD_BASE 0x08000000ULL /* 64 KiB, mediated */
 #define GUEST_UART_BASE 0x09000000ULL /* 4 KiB, SBSA UART, emulated */
-#define GUEST_ITS_BASE 0x08100000ULL /* 64 KiB mediated, 64 KiB with the doorbell, which only devices reach */
+#define GUEST_ITS_BASE                                                                             \
+	0x08100000ULL /* 64 KiB mediated, 64 KiB with the doorbell, which only devices reach */
 #define GUEST_GICR_BASE 0x10000000ULL /* 128 KiB per vCPU: RD_base mediated, SGI_base direct */
 #define GUEST_GICR_STRIDE 0x20000ULL
 #define GUEST_WINDOW_BASE 0x20000000ULL /* BARs */
@@ -201,20 +212,48 @@ struct plan {
 #define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
 #define CORE_FIXED_PAGES 96
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
-#define VM_RECORD_PAGES (1 + CONFIG_MAX_CPUS / 128)
+#define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
-#define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
-#define VM_DMA_PAGES 8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
+#define VM_FUNCTION_PAGES                                                                          \
+	(2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
+#define VM_DMA_PAGES                                                                               \
+	8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
+#define CORE_FUNCTION_PAGES                                                                        \
+	5 /* for each function of the machine: tables of the pages that the core itself uses */
+#define VM_MSIX_PAGES                                                                              \
+	(PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                              \
+	 PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512
+
+/*
+ * Bytes of plan.iommu_tables, by plan_iommu_bytes(). Every table stands at a
+ * multiple of its size or of 64 KiB, whichever is less (on x86 of a page); only a stream table
+ * larger than that at a multiple of its size (IHI 0070F 6.3.24), so it is to be carved first.
+ */
+#define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
+#define SMMU_STREAM_BYTES                                                                          \
+	64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
+#define SMMU_TABLES 2 /* its command and event queues */
+#define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
+#define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16) /* for each function with MSI-X */
+#define ITS_TABLES                                                                                 \
+	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
+#define X86_INTERRUPT_BYTES                                                                        \
+	(2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS *                                                \
+	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and room for lines */
+#define AMDVI_DEVICE_BYTES                                                                         \
+	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting
  * plan_make: every core, interrupt and id has one owner; RAM of different VMs,
  * the core, extents the hypervisor has for VMs outside of it and the image
  * store are disjoint and lie in the machine's usable memory; guest-physical
- * regions are aligned and disjoint; every image fits in its VM's RAM and comes
+ * regions are aligned and disjoint; a function, and all of its group, has one owner, is of a
+ * kind that can be given, and an IOMMU checks its DMA or the owner answers for it; its BARs are whole pages
+ * of its own, in the guest's windows and disjoint; every image fits in its VM's RAM and comes
  * from the store, or none of the VM's does. Vacant slots are all zero. Run by
  * the loader, by bhmanifest and again by the resident core, there also for
  * every VM the card wants: any bytes may stand in the slots below nvms.

@@ -43,9 +43,15 @@ enum kernel_kind {
 uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *vm);
 
 /*
+ * Bytes of plan.iommu_tables for @machine, a multiple of PAGE_SIZE; 0 when it
+ * has no IOMMU and no ITS, or no PCI functions.
+ */
+uint64_t plan_iommu_bytes(const struct machine *machine);
+
+/*
  * Bytes of the one extent (BLOCK_SIZE aligned) that holds the resident core:
- * its image of @core_bytes, struct boot_info, the pages above and every VM's
- * plan_vm_bytes().
+ * its image of @core_bytes, struct boot_info, the pages above, plan_iommu_bytes()
+ * and every VM's plan_vm_bytes().
  */
 uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *machine,
 			 uint64_t core_bytes);

@@ -59,7 +59,8 @@ static_assert(sizeof(struct frame) == 40, "as docs/control-protocol.md has it");
 	X(VM_EVENT_RESET, "reset") /* the guest asked for a reset; then as stopped */              \
 	X(VM_EVENT_ABORTED, "aborted") /* an illegal operation; then as stopped */                 \
 	X(VM_EVENT_CRASH_LOOP, "crash-loop") /* it restarted too often and stays stopped */        \
-	X(VM_EVENT_QUARANTINED, "quarantined") /* a core is lost */
+	X(VM_EVENT_QUARANTINED, "quarantined") /* a core is lost */                                \
+	X(VM_EVENT_DMA_FAULT, "dma-fault") /* a function of it was refused a DMA; it goes on */
 
 enum vm_event_kind {
 #define EVENT_KIND_NAME(name, text) name,

@@ -154,6 +154,8 @@ struct console {
 struct vm_shared {
 	struct console console;
 	struct arch_vm arch;
+	uint32_t pci_lock; /* held around changes of what functions' registers say */
+	uint32_t pci_cut; /* bit n: the bus mastering of function n stays off */
 	uint32_t bar_sizing[PLAN_MAX_FUNCTIONS]; /* bit n: all ones were written to BAR n, so that it reads as its size */
 	struct vcpu_shared vcpu[CONFIG_MAX_CPUS];
 };
@@ -163,6 +165,7 @@ struct vm {
 	uint32_t state; /* enum vm_state; written by the system manager */
 	pa_t stage2; /* root */
 	pa_t dma; /* root of what its functions reach; 0: it has none */
+	pa_t msix; /* x86: what it wrote into MSI-X tables; 0: it has no functions */
 	uint8_t *tx; /* the console's ring of CONSOLE_TX_SIZE bytes */
 	uint64_t restart_first; /* ticks at which the current restart window began */
 	uint32_t restarts; /* in that window */

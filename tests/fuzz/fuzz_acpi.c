@@ -32,13 +32,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct machine machine;
 	static struct gic_regions regions;
 	struct bh_report report;
-	struct acpi_reader reader = {.machine = &machine, .regions = &regions, .report = &report};
+	static struct dma_map dma;
+	struct acpi_reader reader = {
+		.machine = &machine, .regions = &regions, .dma = &dma, .report = &report};
 	uint8_t *table;
 
 	if (size < HEADER_BYTES)
 		return 0;
 	memset(&machine, 0, sizeof(machine));
 	memset(&regions, 0, sizeof(regions));
+	memset(&dma, 0, sizeof(dma));
 	machine.arch = data[1] % 2 == 0 ? MACHINE_ARM64 : MACHINE_X86;
 	table = malloc(size); /* exactly as large, so that ASan sees a byte too far */
 	if (table == NULL)
@@ -50,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (machine.ncpus > CONFIG_MAX_CPUS || machine.nmemory > MACHINE_MAX_MEMORY ||
 	    machine.necam > MACHINE_MAX_ECAM || machine.arm64.nsmmu > MACHINE_MAX_SMMU ||
 	    machine.x86.nioapics > MACHINE_MAX_IOAPIC || machine.x86.niommus > MACHINE_MAX_IOMMU ||
-	    regions.count > GIC_MAX_REGIONS)
+	    regions.count > GIC_MAX_REGIONS || dma.nranges > DMA_MAX_RANGES ||
+	    dma.nscopes > DMA_MAX_SCOPES)
 		abort();
 	return 0;
 }

@@ -105,7 +105,19 @@ void ipi_storm(void)
 }
 
 const struct behaviour behaviours[] = {
-	{"reset-loop", reset_loop},	    {"flood", flood}, {"spin", spin}, {"sleep", sleep_on},
-	{"sleep-at-reset", sleep_at_reset}, {"busy", busy},   {"idle", idle}, {"all-off", all_off},
-	{"ipi-storm", ipi_storm},	    {NULL, NULL},
+	{"pci-show", pci_show},
+	{"pci-sweep", pci_sweep},
+	{"pci-move", pci_move},
+	{"pci-others", pci_others},
+	{"pci-reset", pci_reset},
+	{"reset-loop", reset_loop},
+	{"flood", flood},
+	{"spin", spin},
+	{"sleep", sleep_on},
+	{"sleep-at-reset", sleep_at_reset},
+	{"busy", busy},
+	{"idle", idle},
+	{"all-off", all_off},
+	{"ipi-storm", ipi_storm},
+	{NULL, NULL},
 };

@@ -25,6 +25,7 @@ static struct table rsdp, xsdt, dsdt, other[MAX_TABLES];
 static uint32_t ntables;
 static struct machine machine;
 static struct gic_regions regions;
+static struct dma_map dma;
 static struct bh_report report;
 
 static void put(struct table *t, uint32_t offset, uint64_t value, size_t width)
@@ -122,6 +123,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&machine, 0, sizeof(machine));
 	memset(&regions, 0, sizeof(regions));
+	memset(&dma, 0, sizeof(dma));
 	memset(&report, 0, sizeof(report));
 	ntables = 0;
 	begin(&xsdt, "XSDT", 36);
@@ -153,7 +155,7 @@ static enum bh_error run(void)
 	seal(&xsdt);
 	seal(&dsdt);
 	seal_rsdp();
-	return machine_from_acpi(rsdp.bytes, &machine, &regions, &report);
+	return machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report);
 }
 
 static bool is_used(uint32_t intid)
@@ -213,7 +215,8 @@ static void cores_beyond_the_limit_stay_off(void **state)
 {
 	static struct table big[1];
 	static uint8_t bytes[44 + (CONFIG_MAX_CPUS + 3) * 82];
-	struct acpi_reader r = {.machine = &machine, .regions = &regions, .report = &report};
+	struct acpi_reader r = {
+		.machine = &machine, .regions = &regions, .dma = &dma, .report = &report};
 	uint8_t total = 0;
 
 	(void)state;
@@ -507,15 +510,15 @@ static void a_bad_root_pointer_is_refused(void **state)
 	(void)state;
 	assert_int_equal(run(), BH_OK);
 	rsdp.bytes[32]++;
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	rsdp.bytes[32]--;
 	rsdp.bytes[8]++;
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	rsdp.bytes[15] = 0;
 	seal_rsdp();
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	assert_string_equal(report.text,
 			    "the ACPI root pointer is malformed or older than ACPI 2.0");
@@ -526,7 +529,7 @@ static void a_bad_xsdt_is_refused(void **state)
 	(void)state;
 	assert_int_equal(run(), BH_OK);
 	xsdt.bytes[9]++;
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	assert_string_equal(report.text, "ACPI table XSDT is not a valid XSDT");
 }
@@ -537,7 +540,7 @@ static void a_bad_checksum_is_refused(void **state)
 	assert_int_equal(run(), BH_OK);
 	other[1].bytes[50]++;
 	memset(&machine, 0, sizeof(machine));
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	assert_string_equal(report.text, "ACPI table APIC has a wrong checksum");
 }
@@ -547,10 +550,10 @@ static void an_impossible_length_is_refused(void **state)
 	(void)state;
 	assert_int_equal(run(), BH_OK);
 	put(&other[1], 4, 35, 4);
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	put(&other[1], 4, UINT32_MAX, 4);
-	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &report),
+	assert_int_equal(machine_from_acpi(rsdp.bytes, &machine, &regions, &dma, &report),
 			 BH_BAD_MACHINE);
 	assert_string_equal(report.text, "ACPI table APIC has an impossible length");
 }
@@ -622,6 +625,7 @@ static void add_ioapic(struct table *madt, uint64_t base, uint32_t gsi)
 {
 	uint32_t at = entry(madt, 1, 12);
 
+	put(madt, at + 2, 8 + gsi, 1); /* its id */
 	put(madt, at + 4, base, 4);
 	put(madt, at + 8, gsi, 4);
 }
@@ -690,6 +694,8 @@ static void reads_ioapics(void **state)
 	assert_int_equal(machine.x86.ioapic[0].gsi_base, 0);
 	assert_int_equal(machine.x86.ioapic[1].base.v, 0xfec10000);
 	assert_int_equal(machine.x86.ioapic[1].gsi_base, 24);
+	assert_int_equal(machine.x86.ioapic[1].id, 32);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0);
 }
 
 static void too_many_ioapics_are_refused(void **state)
@@ -866,19 +872,83 @@ static uint32_t long_entry(struct table *t, uint16_t type, uint16_t size)
 	return at;
 }
 
+/* A device scope at the end of @t: a function (1) or what is behind a bridge (2), by bus and up to two steps. */
+static void scope(struct table *t, uint8_t type, uint8_t bus, uint32_t steps, uint16_t first,
+		  uint16_t second)
+{
+	uint32_t at = entry(t, type, (uint8_t)(6 + 2 * steps));
+
+	put(t, at + 5, bus, 1);
+	put(t, at + 6, first, 2);
+	if (steps > 1)
+		put(t, at + 8, second, 2);
+}
+
+/* Lengthens the entry at @at up to the end of @t. */
+static void end_entry(struct table *t, uint32_t at)
+{
+	put(t, at + 2, t->size - at, 2);
+}
+
 static void reads_remapping_units(void **state)
 {
 	struct table *t = add_table("DMAR", 48);
+	uint32_t at = long_entry(t, 0, 16);
 
 	(void)state;
-	put(t, long_entry(t, 0, 16) + 8, 0xfed90000, 8);
-	put(t, long_entry(t, 1, 24) + 8, 0x1000, 8); /* reserved memory */
-	put(t, long_entry(t, 0, 24) + 8, 0xfed91000, 8);
+	put(t, at + 8, 0xfed90000, 8);
+	put(t, at + 6, 1, 2);
+	scope(t, 2, 0, 2, 0x0201, 0x0004); /* 00:01.2, then 04.0 on the bus behind it */
+	scope(t, 3, 0, 1, 0x0300, 0); /* an IOAPIC */
+	end_entry(t, at);
+	at = long_entry(t, 1, 24); /* reserved memory */
+	put(t, at + 8, 0x1000, 8);
+	scope(t, 1, 5, 1, 0x071f, 0);
+	end_entry(t, at);
+	at = long_entry(t, 0, 16);
+	put(t, at + 4, 1, 1);
+	put(t, at + 8, 0xfed91000, 8);
 	assert_int_equal(run(), BH_OK);
 	assert_int_equal(machine.x86.niommus, 2);
 	assert_int_equal(machine.x86.iommu[0].v, 0xfed90000);
 	assert_int_equal(machine.x86.iommu[1].v, 0xfed91000);
 	assert_int_equal(machine.x86.iommu_is_amd, 0);
+	assert_false(dma.lost);
+	assert_int_equal(dma.nscopes, 2);
+	assert_memory_equal(&dma.scope[0],
+			    &((struct dma_scope){.kind = DMA_IOMMU,
+						 .to = 0,
+						 .segment = 1,
+						 .below = true,
+						 .depth = 2,
+						 .devfn = {0x0a, 0x20}}),
+			    sizeof(struct dma_scope));
+	assert_int_equal(dma.scope[1].kind, DMA_RESERVED);
+	assert_int_equal(dma.scope[1].bus, 5);
+	assert_int_equal(dma.scope[1].devfn[0], 0xff);
+	assert_int_equal(dma.nranges, 1);
+	assert_memory_equal(&dma.range[0], &((struct dma_range){DMA_IOMMU, 0, 0, UINT16_MAX, 1, 0}),
+			    sizeof(struct dma_range));
+}
+
+/* The machine goes on without devices for VMs. */
+static void scopes_without_sense_are_lost(void **state)
+{
+	static const uint8_t sizes[] = {0, 3, 6, 7, 200, 8 + 2 * DMA_MAX_DEPTH};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct table *t;
+		uint32_t at;
+
+		setup_x86(state);
+		t = add_table("DMAR", 48);
+		at = long_entry(t, 0, 16);
+		put(t, entry(t, 1, 24) + 1, sizes[i], 1);
+		end_entry(t, at);
+		assert_int_equal(run(), BH_OK);
+		assert_true(dma.lost);
+		assert_int_equal(machine.x86.niommus, 1);
+	}
 }
 
 static void reads_amds_iommus_once_each(void **state)
@@ -895,6 +965,47 @@ static void reads_amds_iommus_once_each(void **state)
 	assert_int_equal(machine.x86.iommu[0].v, 0xfed80000);
 	assert_int_equal(machine.x86.iommu[1].v, 0xfed81000);
 	assert_int_equal(machine.x86.iommu_is_amd, 1);
+}
+
+/* By device scopes in the DMAR: of two, and of something else in between. */
+static void knows_ioapics_at_remapping_units(void **state)
+{
+	static const uint8_t scopes[] = {3, 8, 0, 0, 32, 0xf0, 31, 1, /* IOAPIC 32 at f0:1f.1 */
+					 1, 8, 0, 0, 8,	 0,    2,  0, /* a function */
+					 3, 8, 0, 0, 8,	 0xff, 0,  2};
+	struct table *t = add_table("DMAR", 48);
+	uint32_t at = long_entry(t, 0, 16 + sizeof(scopes));
+
+	(void)state;
+	memcpy(t->bytes + at + 16, scopes, sizeof(scopes));
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.ioapic[0].requester, 0xff02);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0xf0f9);
+}
+
+/* By special devices in the IVRS, behind entries of each length, one of them with a name. */
+static void knows_ioapics_at_amds_iommus(void **state)
+{
+	static const uint8_t
+		entries
+			[] =
+				{
+					3,    0,    0, 0, /* a range */
+					0x43, 0,    0, 0, 0,  0,    0,	  0, /* an alias */
+					0xf0, 0,    0, 0, 0,  0,    0,	  0, 0, 0, 0,	0,
+					0,    0,    0, 0, 0,  0,    0,	  0, 2, 3, 'a', 'b',
+					'c',  0x48, 0, 0, 0,  8,    0xa0, 0, 1, /* IOAPIC 8 at 00:14.0 */
+					0x48, 0,    0, 0, 0,  0xa0, 0,	  2, /* an HPET */
+					0x48, 0,    0, 0, 32, 1,    0x20, 1,
+				};
+	struct table *t = add_table("IVRS", 48);
+	uint32_t at = long_entry(t, 0x10, 24 + sizeof(entries));
+
+	(void)state;
+	memcpy(t->bytes + at + 24, entries, sizeof(entries));
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.ioapic[0].requester, 0xa0);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0x2001);
 }
 
 static void bad_iommu_tables_are_refused(void **state)
@@ -986,7 +1097,7 @@ static void cut_tables_read_nothing_outside(void **state)
 {
 	static const char *const signatures[] = {"APIC", "GTDT", "IORT", "MCFG", "SRAT", "SPCR",
 						 "FACP", "DSDT", "DBG2", "DMAR", "IVRS"};
-	struct acpi_reader r = {.machine = &machine, .regions = &regions};
+	struct acpi_reader r = {.machine = &machine, .regions = &regions, .dma = &dma};
 
 	(void)state;
 	for (size_t s = 0; s < 2 * ARRAY_SIZE(signatures); s++) {
@@ -1059,7 +1170,10 @@ int main(void)
 		cmocka_unit_test_setup(arm_takes_no_console_from_dbg2, setup),
 		cmocka_unit_test_setup(a_malformed_dbg2_is_refused, setup_x86),
 		cmocka_unit_test_setup(reads_remapping_units, setup_x86),
+		cmocka_unit_test_setup(scopes_without_sense_are_lost, setup_x86),
 		cmocka_unit_test_setup(reads_amds_iommus_once_each, setup_x86),
+		cmocka_unit_test_setup(knows_ioapics_at_remapping_units, setup_x86),
+		cmocka_unit_test_setup(knows_ioapics_at_amds_iommus, setup_x86),
 		cmocka_unit_test_setup(bad_iommu_tables_are_refused, setup_x86),
 		cmocka_unit_test_setup(reads_nodes_of_a_pc, setup_x86),
 		cmocka_unit_test_setup(old_node_numbers_have_8_bits, setup_x86),

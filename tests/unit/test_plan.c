@@ -576,8 +576,8 @@ static void devices_are_refused(void **state)
 	(void)state;
 	vm->ndevices = 1;
 	memcpy(vm->device[0], "0000:01:00.0", 13);
-	refused(BH_NO_DEVICE, "/vms/web: devices: '0000:01:00.0' cannot be given to a VM; this "
-			      "needs the IOMMU support of a later release");
+	refused(BH_NO_DEVICE, "/vms/web: devices: '0000:01:00.0' is not there; this machine has 0 "
+			      "PCI functions that can be seen");
 }
 
 static void options_are_copied(void **state)
@@ -650,9 +650,10 @@ static void core_extent_too_small(void **state)
 
 	(void)state;
 	core.size = need - PAGE_SIZE;
-	snprintf(sentence, sizeof(sentence),
-		 "hypervisor: its extent has %llu KiB; %llu KiB are needed for the VMs alone",
-		 (unsigned long long)(core.size / KIB), (unsigned long long)(need / KIB));
+	snprintf(
+		sentence, sizeof(sentence),
+		"hypervisor: its extent has %llu KiB; %llu KiB are needed for the VMs and IOMMUs alone",
+		(unsigned long long)(core.size / KIB), (unsigned long long)(need / KIB));
 	refused(BH_NO_MEMORY, sentence);
 }
 

@@ -167,8 +167,9 @@ static void devices_are_refused(void **state)
 	make_good();
 	new_vm("new", 64 * MIB)->ndevices = 1;
 	memcpy(want.device[0], "0000:01:00.0", 13);
-	add_refused(BH_NO_DEVICE, "/vms/new: devices: '0000:01:00.0' cannot be given to a VM; this "
-				  "needs the IOMMU support of a later release");
+	add_refused(BH_NO_DEVICE,
+		    "/vms/new: devices: '0000:01:00.0' is not there; this machine has 0 "
+		    "PCI functions that can be seen");
 }
 
 static void options_are_copied(void **state)

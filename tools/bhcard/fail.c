@@ -40,6 +40,7 @@ static int status_of(enum bh_error error)
 	case BH_WRONG_STATE:
 	case BH_CORE_LOST:
 	case BH_CRASH_LOOP:
+	case BH_RESET_FAILED:
 		return 409;
 	default:
 		return 500;

@@ -88,6 +88,8 @@ static void decode_memory(const struct vmcb *vmcb, struct x86_exit *exit)
 	exit->write = (vmcb->exit_info_1 & NPF_WRITE) != 0;
 	exit->fetch = (vmcb->exit_info_1 & NPF_FETCH) != 0;
 	exit->walk = (vmcb->exit_info_1 & NPF_WALK) != 0;
+	exit->cr3 = vmcb->cr3;
+	exit->code_64 = (vmcb->efer & EFER_LMA) != 0 && (vmcb->cs.attr & X86_ATTR_L) != 0;
 }
 
 static const struct x86_known known[] = {

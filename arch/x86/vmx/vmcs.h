@@ -61,7 +61,8 @@
 #define VMCS_GUEST_ES_LIMIT 0x4800
 #define VMCS_GUEST_GDTR_LIMIT 0x4810
 #define VMCS_GUEST_IDTR_LIMIT 0x4812
-#define VMCS_GUEST_ES_RIGHTS 0x4814
+#define VMCS_GUEST_ES_RIGHTS 0x4814 /* CS and others follow, 2 from one to the next */
+#define RIGHTS_L (1U << 13) /* 64-bit code, 25.4.1 */
 #define VMCS_BLOCKING 0x4824
 #define VMCS_ACTIVITY 0x4826
 #define VMCS_GUEST_SYSENTER_CS 0x482a

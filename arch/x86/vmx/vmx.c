@@ -370,6 +370,9 @@ static void decode_memory(struct x86_exit *exit)
 	exit->write = (access & EPT_WRITE) != 0;
 	exit->fetch = (access & EPT_FETCH) != 0;
 	exit->walk = (access & EPT_LINEAR) != 0 && (access & EPT_FINAL) == 0;
+	exit->cr3 = vmread(VMCS_GUEST_CR3);
+	exit->code_64 = (vmread(VMCS_GUEST_EFER) & EFER_LMA) != 0 &&
+			(vmread(VMCS_GUEST_ES_RIGHTS + 2) & RIGHTS_L) != 0;
 }
 
 static const struct x86_known known[] = {

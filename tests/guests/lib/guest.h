@@ -78,6 +78,23 @@ void sleep_masked(void) __attribute__((noreturn));
 /* IPIs to itself without end. */
 void ipi_storm(void);
 
+/* ---- pci.c: what a guest tries with its function 00:02.0; each says what came of it ---- */
+
+/* All that is not zero in its configuration space. */
+void pci_show(void);
+
+/* Writes ones and zeroes, by 1, 2 and 4 bytes, everywhere in it. */
+void pci_sweep(void);
+
+/* Puts each BAR at `at=`, and asks for its size. */
+void pci_move(void);
+
+/* Writes to every function that it does not have. */
+void pci_others(void);
+
+/* Resets it by what its PCI Express capability has for that. */
+void pci_reset(void);
+
 /* ======== From here on each architecture's ======== */
 
 /* ---- what the hypervisor told the guest ---- */

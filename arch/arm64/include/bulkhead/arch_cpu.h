@@ -3,6 +3,8 @@
 #ifndef BULKHEAD_ARCH_CPU_H
 #define BULKHEAD_ARCH_CPU_H
 
+#include <bulkhead/vits.h>
+
 #include <stdint.h>
 
 struct arch_cpu {
@@ -18,6 +20,7 @@ struct arch_cpu {
 struct arch_vm {
 	uint32_t gicd_ctlr; /* as the guest wrote it */
 	uint32_t uart_imsc; /* likewise */
+	struct vits vits;
 };
 
 #endif

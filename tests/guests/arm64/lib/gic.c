@@ -71,7 +71,7 @@ void on_interrupt(void)
 {
 	uint64_t intid = read_sysreg(ICC_IAR1) & 0xffffff;
 
-	if (intid >= GIC_SPURIOUS)
+	if (intid >= GIC_SPURIOUS && intid < GIC_LPI_FIRST)
 		return;
 	handle_interrupt((uint32_t)intid);
 	write_sysreg(ICC_EOIR1, intid);

@@ -50,6 +50,8 @@ DEVICE(16, "h", "w")
 DEVICE(32, "", "w")
 DEVICE(64, "", "x")
 
+#define ECAM_BASE GUEST_ECAM_BASE
+
 /* start.S: x0 to x30 at entry (x0 as 0), SP, VBAR_EL1; where PSCI CPU_ON starts the second vCPU. */
 extern uint64_t entry_regs[33];
 void second_start(void);
@@ -91,6 +93,7 @@ int64_t smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
 #define GIC_SGI_BASE (GUEST_GICR_BASE + 0x10000) /* of vCPU 0 */
 #define GIC_SPURIOUS 1020
+#define GIC_LPI_FIRST 8192
 #define TIMER_INTERRUPT 27 /* the virtual timer's PPI */
 
 /* Enables SGI, PPI (of @vcpu) or SPI @intid at @priority. */

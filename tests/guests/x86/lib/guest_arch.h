@@ -34,6 +34,24 @@ PORT(8, "b", "b")
 PORT(16, "w", "w")
 PORT(32, "l", "k")
 
+/* Device registers, by the one instruction that the hypervisor must know. */
+#define DEVICE(bits)                                                                               \
+	static inline uint##bits##_t read##bits(uint64_t at)                                       \
+	{                                                                                          \
+		return *(volatile uint##bits##_t *)(uintptr_t)at;                                  \
+	}                                                                                          \
+	static inline void write##bits(uint64_t at, uint##bits##_t v)                              \
+	{                                                                                          \
+		*(volatile uint##bits##_t *)(uintptr_t)at = v;                                     \
+	}
+
+DEVICE(8)
+DEVICE(16)
+DEVICE(32)
+DEVICE(64)
+
+#define ECAM_BASE GUEST_X86_ECAM_BASE
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
 	uint32_t low, high;

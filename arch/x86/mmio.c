@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest's accesses to registers that are not mapped: the instruction is fetched, decoded and done here. */
+#include "x86.h"
+
+#include <bulkhead/lock.h>
+#include <bulkhead/pci.h>
+
+#include <string.h>
+
+#include "decode.h"
+
+/* Entries of page tables, in the format that all processors share (SDM vol. 3 5.5.4). */
+#define ENTRY_PRESENT 1ULL
+#define ENTRY_LARGE (1ULL << 7)
+#define ENTRY_ADDRESS 0x000ffffffffff000ULL
+
+/*
+ * @size bytes, within a page, of the guest's memory at @at, where the guest says.
+ * Its memory is not mapped while it runs: a block of it is for as long as this takes.
+ */
+static bool read_guest(struct vm *vm, uint64_t at, void *to, uint64_t size)
+{
+	uint64_t left = 0;
+	pa_t from = plan_translate(vm_plan(vm), gpa(at), &left);
+	struct extent block = {pa(align_down(from.v, BLOCK_SIZE)), BLOCK_SIZE};
+
+	if (left < size)
+		return false;
+	spin_lock(&vm->shared.pci_lock);
+	own_map(block, PT_RODATA);
+	memcpy(to, pa_to_ptr(from), size);
+	own_unmap(block);
+	spin_unlock(&vm->shared.pci_lock);
+	return true;
+}
+
+/* The guest-physical address behind the linear one @at. It may have changed since the processor looked: that is the guest's affair. */
+static bool walk_guest(const struct guest_exit *exit, uint64_t at, uint64_t *to)
+{
+	unsigned shift = (exit->cpu->arch.cr4 & CR4_LA57) != 0 ? 48 : 39;
+	uint64_t entry = exit->hw.cr3;
+
+	for (;; shift -= 9) {
+		uint64_t table = (entry & ENTRY_ADDRESS) + (at >> shift & 0x1ff) * sizeof(entry);
+
+		if (!read_guest(exit->cpu->vm, table, &entry, sizeof(entry)) ||
+		    (entry & ENTRY_PRESENT) == 0)
+			return false;
+		if (shift == 12 || (shift <= 30 && (entry & ENTRY_LARGE) != 0))
+			break;
+	}
+	*to = (entry & ENTRY_ADDRESS & ~((1ULL << shift) - 1)) | (at & ((1ULL << shift) - 1));
+	return true;
+}
+
+/* The bytes at the guest's instruction pointer; how many. */
+static uint32_t fetch(const struct guest_exit *exit, uint8_t *bytes)
+{
+	uint32_t n = 0;
+	uint64_t at;
+
+	while (n < INSTRUCTION_MAX && walk_guest(exit, exit->cpu->arch.pc + n, &at)) {
+		uint64_t in_page = PAGE_SIZE - at % PAGE_SIZE;
+		uint32_t part = INSTRUCTION_MAX - n;
+
+		part = in_page < part ? (uint32_t)in_page : part;
+		if (!read_guest(exit->cpu->vm, at, bytes + n, part))
+			break;
+		n += part;
+	}
+	return n;
+}
+
+/* An event that was on its way is none of the instruction's: its stack, or its tables, stand where they should not. */
+static bool decode(const struct guest_exit *exit, struct mmio_op *op)
+{
+	uint8_t bytes[INSTRUCTION_MAX];
+
+	return exit->hw.code_64 && exit->cpu->arch.event == 0 &&
+	       mmio_decode(bytes, fetch(exit, bytes), op) && op->write == exit->hw.write &&
+	       is_aligned(exit->hw.address, op->size);
+}
+
+/* Eight bytes are twice four. */
+static void access(struct guest_exit *exit, const struct mmio_op *op, bool config)
+{
+	struct vm *vm = exit->cpu->vm;
+	uint64_t *reg = &exit->cpu->arch.regs[op->reg];
+	uint64_t stored = mmio_stored(op, *reg);
+	uint64_t loaded = 0;
+
+	for (uint32_t done = 0; done < op->size; done += 4) {
+		struct mmio part = {.offset = exit->hw.address + done,
+				    .value = stored >> 8 * done,
+				    .size = op->size < 4 ? op->size : 4,
+				    .write = op->write};
+
+		if (config)
+			part.offset -= GUEST_X86_ECAM_BASE;
+		(config ? pci_config_access : msix_access)(vm, &part);
+		loaded |= (part.value & UINT32_MAX) << 8 * done;
+	}
+	if (!op->write)
+		*reg = mmio_loaded(op, *reg, loaded);
+}
+
+bool mmio_access(struct guest_exit *exit)
+{
+	struct vm *vm = exit->cpu->vm;
+	uint64_t at = exit->hw.address;
+	bool config = range_inside(at, 1, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE) &&
+		      pci_has(vm_plan(vm), (at - GUEST_X86_ECAM_BASE) / PAGE_SIZE);
+	struct mmio_op op;
+
+	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_has(vm, at)))
+		return false;
+	exit->reason = EXIT_PCI;
+	if (decode(exit, &op)) {
+		access(exit, &op, config);
+		exit->hw.length = op.length;
+		skip(exit);
+	} else {
+		exit->illegal = "access to a device by an instruction that is not decoded";
+	}
+	return true;
+}

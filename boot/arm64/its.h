@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BOOT_ARM64_ITS_H
+#define BOOT_ARM64_ITS_H
+
+#include <bulkhead/boot_info.h>
+
+/* True when there is an ITS that can be used, and firmware has not switched LPIs on. */
+bool its_is_usable(const struct machine *machine);
+
+/*
+ * Switches the machine's ITS on with tables from @memory, which is zero: no device mapped, collections as
+ * bulkhead/its.h has them, every LPI enabled in the one configuration table. Fills @out; what the machine lacks or
+ * cannot do leaves it empty. The redistributors' part is each core's own.
+ */
+void its_start(const struct machine *machine, uint32_t management_core, struct extent *memory,
+	       struct plan_its *out);
+
+#endif

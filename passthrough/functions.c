@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM's functions as a whole: their registers in its space, from reset to reset, and DMA that was refused. */
+#include <bulkhead/lock.h>
+#include <bulkhead/log.h>
+#include <bulkhead/pci.h>
+
+#include "function.h"
+
+#define PENDING_MS                                                                                 \
+	50 /* the longest default completion timeout: nothing is outstanding for longer (7.5.3.16) */
+#define RESET_MS 100 /* in which a function may be silent (6.6.2) */
+#define RETURN_MS 1000 /* after which one that asks for patience is broken (6.6.2, 2.3.1) */
+
+/* Bit n: function n of the machine is as after its reset, and was nobody's since. */
+static uint64_t fresh;
+
+static_assert(MACHINE_MAX_FUNCTIONS <= 64, "a bit for each");
+
+const struct machine_function *function_of(const struct vm *vm, uint32_t slot)
+{
+	return &machine_facts()->function[vm_plan(vm)->function[slot].function];
+}
+
+pa_t function_config(const struct machine_function *function)
+{
+	const struct machine_ecam *ecam = machine_facts()->ecam;
+	uint32_t bus = function->id >> 8 & 0xff;
+
+	while (ecam->segment != function->id >> 16 || bus < ecam->bus_first || bus > ecam->bus_last)
+		ecam++; /* it was found there */
+	return pa(ecam->base.v +
+		  ((bus - ecam->bus_first) << 8 | (function->id & 0xff)) * PAGE_SIZE);
+}
+
+static uint32_t load(const struct machine_function *function, uint32_t at, uint32_t size)
+{
+	return arch_device_load(pa(function_config(function).v + at), size);
+}
+
+static void store(const struct machine_function *function, uint32_t at, uint32_t size,
+		  uint32_t value)
+{
+	arch_device_store(pa(function_config(function).v + at), size, value);
+}
+
+/* ---- Their registers ---- */
+
+static bool is_in(uint64_t page, uint64_t from, uint64_t size)
+{
+	return range_overlap(page, PAGE_SIZE, from, size);
+}
+
+/* True when the page at @at of BAR @bar holds some of the MSI-X table or of the pending bits (7.7.2), and no guest may have it. */
+static bool is_kept(const struct machine_function *f, uint32_t bar, uint64_t at)
+{
+	return arch_msix_trapped() && f->msix != 0 &&
+	       ((bar == f->msix_bar && is_in(at, f->msix_offset, f->msix_vectors * 16ULL)) ||
+		(bar == f->pba_bar &&
+		 is_in(at, f->pba_offset, (f->msix_vectors + 63ULL) / 64 * 8)));
+}
+
+/* What of BAR @bar is kept into the own space, or what is not into a guest's @table from @to on. */
+static void map_bar(const struct machine_function *function, uint32_t bar,
+		    const struct page_table *table, uint64_t to)
+{
+	uint64_t size = function->bar[bar].size;
+	bool mixed = arch_msix_trapped() && (bar == function->msix_bar || bar == function->pba_bar);
+
+	for (uint64_t at = 0, end; at < size; at = end) {
+		bool kept = is_kept(function, bar, at);
+
+		end = mixed ? at + PAGE_SIZE : size;
+		while (end < size && is_kept(function, bar, end) == kept)
+			end += PAGE_SIZE;
+		struct extent part = {pa(function->bar[bar].base.v + at), end - at};
+
+		if (kept && table == NULL)
+			own_map(part, PT_DEVICE);
+		else if (!kept && table != NULL)
+			guest_map(table, gpa(to + at), part, PT_GUEST_DEVICE);
+	}
+}
+
+void pci_map(const struct machine *machine)
+{
+	for (uint32_t i = 0; i < machine->nfunctions; i++) {
+		const struct machine_function *function = &machine->function[i];
+
+		if ((function->flags & (FUNCTION_BRIDGE | FUNCTION_HOST)) != 0)
+			continue;
+		own_map((struct extent){function_config(function), PAGE_SIZE}, PT_DEVICE);
+		for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
+			map_bar(function, bar, NULL, 0);
+	}
+}
+
+void pci_map_bars(const struct vm *vm, const struct page_table *table)
+{
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
+			if (vm_plan(vm)->function[slot].bar[bar].v != 0)
+				map_bar(function_of(vm, slot), bar, table,
+					vm_plan(vm)->function[slot].bar[bar].v);
+}
+
+/* ---- Reset ---- */
+
+static uint64_t after_ms(uint32_t count)
+{
+	return arch_ticks() + arch_tick_rate() * count / 1000;
+}
+
+/* No bus mastering; read back, which also brings in what the function wrote before (2.4.1). */
+static void silence(struct vm *vm, uint32_t slot)
+{
+	const struct machine_function *function = function_of(vm, slot);
+
+	spin_lock(&vm->shared.pci_lock);
+	store(function, PCI_COMMAND, 2, load(function, PCI_COMMAND, 2) & ~COMMAND_MASTER);
+	load(function, PCI_COMMAND, 2);
+	spin_unlock(&vm->shared.pci_lock);
+}
+
+/* No command register is all ones: that is what nobody's answer looks like (2.3.2). */
+static bool answers(const struct machine_function *function)
+{
+	return load(function, PCI_COMMAND, 4) != ~0U;
+}
+
+/* Its BARs to where firmware put them; a VF has none of its own. */
+static void restore(const struct machine_function *function)
+{
+	for (uint32_t i = 0; i < MACHINE_MAX_BARS && (function->flags & FUNCTION_VF) == 0; i++) {
+		const struct machine_bar *bar = &function->bar[i];
+
+		if (bar->size == 0)
+			continue;
+		store(function, PCI_BAR + 4 * i, 4, (uint32_t)bar->base.v | bar->flags);
+		if (BAR_64(bar->flags))
+			store(function, PCI_BAR + 4 * i + 4, 4, (uint32_t)(bar->base.v >> 32));
+	}
+}
+
+/* Function-level reset of all of @vm's functions. False, and the log says which, when one does not come back. */
+static bool reset(const struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	uint64_t end = after_ms(PENDING_MS);
+	bool good = true;
+
+	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+		const struct machine_function *f = function_of(vm, slot);
+		uint32_t at = f->pcie + PCIE_CONTROL;
+
+		while ((load(f, at + 2, 2) & STATUS_PENDING) != 0 && arch_ticks() < end)
+			arch_wait(after_ms(1));
+		store(f, at, 2, load(f, at, 2) | CONTROL_FLR);
+	}
+	for (end = after_ms(RESET_MS); arch_ticks() < end;)
+		arch_wait(end);
+	end = after_ms(RETURN_MS);
+	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+		const struct machine_function *f = function_of(vm, slot);
+
+		while (!answers(f) && arch_ticks() < end)
+			arch_wait(after_ms(1));
+		if (answers(f)) {
+			restore(f);
+			fresh |= 1ULL << plan->function[slot].function;
+			continue;
+		}
+		log_line("%s: PCI function " FUNCTION_NAME
+			 " did not come back from its reset: it stays cut off",
+			 plan->name, FUNCTION_NAME_OF(f));
+		good = false;
+	}
+	return good;
+}
+
+static void silence_all(struct vm *vm)
+{
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		silence(vm, slot);
+}
+
+enum bh_error pci_open(struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	uint64_t wanted = 0;
+
+	for (uint32_t slot = 0; slot < plan->nfunctions; slot++)
+		wanted |= 1ULL << plan->function[slot].function;
+	if ((wanted & ~fresh) != 0) {
+		silence_all(vm);
+		if (!reset(vm))
+			return BH_RESET_FAILED;
+	}
+	fresh &= ~wanted;
+	vm->dma_faults = 0;
+	vm->shared.pci_cut = 0;
+	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+		vm->shared.bar_sizing[slot] = 0;
+		arch_function_open(vm, slot);
+	}
+	return BH_OK;
+}
+
+void pci_close(struct vm *vm)
+{
+	silence_all(vm);
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		arch_function_close(vm, slot);
+	if (vm_plan(vm)->nfunctions != 0)
+		reset(vm);
+}
+
+/* ---- Faults ---- */
+
+/* The VM whose function has @fault's stream; NULL: none. */
+static struct vm *owner(const struct dma_fault *fault, uint32_t *slot)
+{
+	for (uint32_t i = 0; i < machine_plan()->nvms; i++) {
+		struct vm *vm = vm_record(i);
+
+		for (*slot = 0; *slot < machine_plan()->vm[i].nfunctions; ++*slot)
+			if (function_of(vm, *slot)->iommu == fault->iommu &&
+			    function_of(vm, *slot)->stream == fault->stream)
+				return vm;
+	}
+	return NULL;
+}
+
+bool pci_fault(struct pci_fault *fault)
+{
+	struct dma_fault raw;
+	uint32_t slot;
+
+	if (!arch_dma_fault(&raw))
+		return false;
+	*fault = (struct pci_fault){owner(&raw, &slot), raw.stream, raw.address, raw.write, false};
+	if (fault->vm == NULL || ++fault->vm->dma_faults <= PCI_FAULT_LIMIT ||
+	    (fault->vm->shared.pci_cut >> slot & 1) != 0)
+		return true;
+	fault->cut = true;
+	__atomic_fetch_or(&fault->vm->shared.pci_cut, 1U << slot, __ATOMIC_RELAXED);
+	silence(fault->vm, slot);
+	return true;
+}
