@@ -43,6 +43,27 @@ enum kernel_kind {
 uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *vm);
 
 /*
+ * Bytes of plan.iommu_tables, by plan_iommu_bytes(). Every table stands at a
+ * multiple of its size or of 64 KiB, whichever is less; only a stream table
+ * larger than that at a multiple of its size (IHI 0070F 6.3.24), so it is to be carved first.
+ */
+#define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
+#define SMMU_STREAM_BYTES                                                                          \
+	64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
+#define SMMU_TABLES 2 /* its command and event queues */
+#define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
+#define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16) /* for each function with MSI-X */
+#define ITS_TABLES                                                                                 \
+	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
+#define VTD_TABLES 2 /* interrupt remapping (4096 entries), invalidation queue */
+#define VTD_CONTEXT_BYTES                                                                          \
+	PAGE_SIZE /* for each bus up to the highest, and as much for the root table (VT-d 4.1 9.1, 9.3) */
+#define AMDVI_TABLES 2 /* commands, events */
+#define AMDVI_DEVICE_BYTES                                                                         \
+	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
+#define AMDVI_INTERRUPT_BYTES PAGE_SIZE /* for each function with MSI-X */
+
+/*
  * Bytes of plan.iommu_tables for @machine, a multiple of PAGE_SIZE; 0 when it
  * has no IOMMU and no ITS, or no PCI functions.
  */
