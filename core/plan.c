@@ -438,17 +438,15 @@ static enum bh_error check_group(const struct planner *p, const struct wish *w)
 	return BH_OK;
 }
 
-/* True when another function has a BAR in the pages of [@base, @base + @size). */
+/* True when another BAR is in the pages of @own, which are whole ones. */
 static bool shares_pages(const struct machine *m, const struct machine_bar *own)
 {
 	for (uint32_t i = 0; i < m->nfunctions; i++) {
 		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
 			const struct machine_bar *bar = &m->function[i].bar[b];
 
-			if (bar != own && bar->size != 0 &&
-			    range_overlap(own->base.v, own->size,
-					  align_down(bar->base.v, PAGE_SIZE),
-					  align_up(bar->size, PAGE_SIZE)))
+			if (bar != own &&
+			    range_overlap(own->base.v, own->size, bar->base.v, bar->size))
 				return true;
 		}
 	}
