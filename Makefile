@@ -149,6 +149,9 @@ HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 8
+# What stands between a hostile card and the resident core has so many executions, however long they take.
+FUZZ_LONG := fuzz_control fuzz_vsock fuzz_virtqueue
+FUZZ_LONG_RUNS ?= 10000000
 
 # What may stay resident, in cloc's code lines and in bytes of text and rodata.
 MAX_LINES_arm64 := 8000
@@ -183,7 +186,12 @@ release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-rel
 
 unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) $(CARD_TEST_SRCS:tests/card/%.c=$(H)/card/%.ok) ## unit tests on this machine, with sanitizers
 
-fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
+# Ends with what was done, and with an error when that is less than it should be.
+fuzz: $(FUZZ_LONG:%=fuzz-%) $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most; FUZZ_LONG_RUNS what the card reaches
+	$(Q)cd $(H)/fuzz; said=; for f in $(FUZZ_LONG); do \
+		runs=$$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' $$f.log); said="$$said $${f#fuzz_} $$runs"; \
+		[ "$$runs" -ge $(FUZZ_LONG_RUNS) ] || { echo "make fuzz: $$f: $$runs executions of $(FUZZ_LONG_RUNS)"; exit 1; }; \
+	done; printf '  %-7s %s\n' FUZZED "executions without a finding:$$said"
 
 # The tests find all architectures in BUILD/ARCH-COMPILER.
 system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU and Bochs
@@ -393,6 +401,9 @@ endef
 $(eval $(call host_objects,plain,$(HOSTCC),-O2 -I$(H)/include))
 $(eval $(call host_objects,sanitized,$(HOSTCC),$(SANITIZE) -I$(H)/default/include))
 $(eval $(call host_objects,fuzzed,$(FUZZCC),$(SANITIZE) -I$(H)/default/include -fsanitize=fuzzer-no-link))
+# For inputs that are lists of steps, which no comparison says anything about: without that it is several times as fast.
+$(eval $(call host_objects,stepped,$(FUZZCC),$(SANITIZE) -O2 -I$(H)/default/include -fsanitize=fuzzer-no-link \
+	-fno-sanitize-coverage=trace-cmp))
 
 # Between any two basic blocks of these files the fake machine may let another core go first.
 $(patsubst %,$(H)/sanitized/core/%.o,core_manager system_manager lifecycle console log): \
@@ -428,15 +439,20 @@ $(H)/bhcard-data/openapi.json: tools/bhcard/openapi.yaml
 $(H)/bhcard-data/%.o: $(H)/bhcard-data/%
 	$(Q)cd $(@D) && ld -r -b binary -z noexecstack $* -o $(@F)
 
-# $(call bhcard,KIND,OUTPUT,FLAGS)
-define bhcard
+# $(call bhcard_objects,KIND,COMPILER,FLAGS): how build/host/KIND's objects of bhcard are made, and what of mbedtls it needs
+define bhcard_objects
 $(H)/$(1)/tools/bhcard/%.o $(H)/$(1)/bhcard-deps/%.o: HOST_FLAGS += -UMBEDTLS_CONFIG_FILE \
 	-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/tools/bhcard/mbedtls_config.h"'
 $(H)/$(1)/tools/bhcard/main.o $(H)/$(1)/tools/bhcard/api_ch.o: $(H)/version/include/bulkhead/version.h
 
 $(H)/$(1)/bhcard-deps/%.o: $(DEPS)/mbedtls/library/%.c
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$(HOSTCC) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
+	$$(Q)$(2) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
+endef
+
+# $(call bhcard,KIND,OUTPUT,FLAGS)
+define bhcard
+$(call bhcard_objects,$(1),$(HOSTCC),$(3))
 
 $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcard-data/index.html.o \
 		$(H)/bhcard-data/openapi.json.o $(H)/$(1)/libbulkhead.a
@@ -445,6 +461,12 @@ $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcar
 endef
 $(eval $(call bhcard,plain,$(H)/bhcard,-O2))
 $(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
+$(eval $(call bhcard_objects,fuzzed,$(FUZZCC),$(SANITIZE)))
+
+# All of bhcard but its doors.
+$(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(BHCARD_SRCS))) $(H)/fuzzed/bhcard-deps/sha256.o
+	$(Q)rm -f $@
+	$(Q)ar rcsT $@ $^
 
 # What the tests' fake hypervisor needs of the C side: a struct machine, and the check of its plans.
 $(H)/card-machine: $(H)/sanitized/tests/card/card_machine.o $(H)/sanitized/libbulkhead.a
@@ -463,15 +485,23 @@ $(H)/unit/%.ok: $(H)/unit/%
 	@printf '  TEST    %s: %s\n' $* "$$(sed -n 's/.*PASSED *\] *\([0-9]*\) test.*/\1 passed/p' $<.log)"
 	$(Q)touch $@
 
+$(FUZZ_LONG:%=$(H)/fuzz/%): $(H)/fuzz/%: $(H)/stepped/tests/fuzz/%.o $(H)/stepped/libbulkhead.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
+
 $(H)/fuzz/%: $(H)/fuzzed/tests/fuzz/%.o $(H)/fuzzed/libbulkhead.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
+
+FUZZ_LIMITS = -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS)
+# Short inputs, which say as much as long ones and take less time.
+$(FUZZ_LONG:%=fuzz-%): FUZZ_LIMITS = -runs=$(FUZZ_LONG_RUNS) -max_total_time=1800 -max_len=64 -entropic=0
 
 # Seeds in tests/fuzz/corpus/NAME are read only; what the run finds goes below build/.
 fuzz-%: $(H)/fuzz/%
 	$(call say,FUZZ,$*)
 	$(Q)mkdir -p $(H)/fuzz/corpus/$*
-	$(Q)$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
+	$(Q)$< $(FUZZ_LIMITS) -timeout=20 -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
 		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$*)) >$(H)/fuzz/$*.log 2>&1 || { tail -n 40 $(H)/fuzz/$*.log; exit 1; }
 
 $(H)/plugin_%.so: tests/bench/plugin_%.c
@@ -508,6 +538,10 @@ $(H)/card/%.ok: $(H)/card/%
 $(H)/sanitized/deps/qemu/% $(H)/fuzzed/deps/qemu/%: LIB_FLAGS := -fno-sanitize=alignment
 $(H)/card/test_vsock: CARD_LIBS := -levent
 $(H)/card/test_vsock: $(call vsock_objects,sanitized)
+# The card needs the core's files.
+$(H)/fuzz/fuzz_card_link: FUZZ_LIBS := $(H)/fuzzed/libbulkhead.a $(BHCARD_LIBS)
+$(H)/fuzz/fuzz_card_link: $(H)/fuzzed/libbhcard.a
+$(H)/fuzz/fuzz_control: FUZZ_LIBS := -Wl,--wrap=arch_zero
 $(H)/fuzz/fuzz_card_vsock: FUZZ_LIBS := -levent
 $(H)/fuzz/fuzz_card_vsock: $(call vsock_objects,fuzzed)
 
