@@ -2,7 +2,7 @@
 #
 # Bulkhead's one Makefile. `make help` lists the targets.
 #
-# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs (for run), V=1 (show commands).
+# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs and CARD=1|0 (for run), V=1 (show commands).
 # Products:  build/ARCH-COMPILER/bulkhead.efi (the loader, with the resident core.elf in it) and build/host/bhmanifest.
 
 ARCH ?= arm64
@@ -158,11 +158,15 @@ MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
-run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs; CARD=1: launched by a card); Ctrl-C ends it
+# Bochs has no vsock device, and so no card.
+CARD ?= 1
+NO_CARD := $(filter bochs 0,$(MACHINE) $(CARD))
+
+run: ## build everything and start a server with two Linux guests, launched by its card, in QEMU (CARD=0: by the boot manifest; MACHINE=bochs: so in Bochs); Ctrl-C ends it
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)$(if $(CARD),$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
-	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(CARD),--card)
+	$(Q)$(if $(NO_CARD),,$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
+	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(NO_CARD),--no-card)
 
 test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
