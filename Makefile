@@ -454,7 +454,7 @@ $(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
 $(H)/card-machine: $(H)/sanitized/tests/card/card_machine.o $(H)/sanitized/libbulkhead.a
 	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
 
-card-tests: $(H)/bhcard-sanitized $(H)/card-machine ## the card's daemon against a fake hypervisor
+card-tests: $(H)/bhcard-sanitized $(H)/card-machine $(H)/card/server ## the card's daemon against a fake hypervisor, and the resident code against a card
 	$(Q)BUILD=$(H) $(PYTHON) -m pytest -q -p no:cacheprovider tests/card \
 		$(addprefix --ignore=tests/card/,test_bhctl.py test_web.py) $(PYTEST_ARGS)
 
