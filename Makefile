@@ -168,9 +168,9 @@ run: ## build everything and start a server with two Linux guests, launched by i
 	$(Q)$(if $(NO_CARD),,$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
 	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(NO_CARD),--no-card)
 
-test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, ctl-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in builds lint unit fuzz size card-tests system bench-smoke; do \
+	$(Q)for stage in builds lint unit fuzz size card-tests ctl-tests system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
@@ -195,8 +195,10 @@ system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
 # With SCREENSHOT=FILE the page's picture is written there; with BHCARD=PATH that daemon answers in place of the fake.
-ctl-tests: ## bhctl and the card's web page, against a fake of bhcard
-	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_bhctl.py tests/card/test_web.py $(PYTEST_ARGS)
+ctl-tests: ctl-tests-bhctl ctl-tests-web ## bhctl and the card's web page, against a fake of bhcard; both at once
+
+ctl-tests-%:
+	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_$*.py $(PYTEST_ARGS)
 
 .PHONY: ctl-tests
 
