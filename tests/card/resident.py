@@ -4,8 +4,13 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 
-from fake import ANSWER, CONSOLE, EVENT, FRAME, HELLO, LOG, MAGIC, properties
+from fake import ANSWER, CONSOLE, EVENT, FRAME, HELLO, LOG, MAGIC
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../tools"))
+
+from ctl.manifest import fdt  # noqa: E402  pylint: disable=wrong-import-position
 
 PUSHED = (CONSOLE, LOG, EVENT)
 
@@ -13,7 +18,8 @@ PUSHED = (CONSOLE, LOG, EVENT)
 class Frame:
     def __init__(self, header, payload):
         _, _, self.kind, self.flags, self.request, self.sequence, _ = header
-        self.properties = properties(payload) if payload else {}
+        self.properties, nodes = fdt(payload) if payload else ({}, {})
+        self.nodes = {name: node[0] for name, node in nodes.items()}
 
 
 class Resident:
@@ -72,7 +78,10 @@ class Resident:
                 if frame.kind == kind and wanted(frame.properties):
                     self.pushed.remove(frame)
                     return frame
-            frame = self.read()
+            try:
+                frame = self.read()
+            except TimeoutError as e:
+                raise AssertionError(f"of kind {kind} only these came: {[f.properties for f in self.pushed if f.kind == kind]}") from e
             assert frame.kind in PUSHED, f"no such push came before an answer to {frame.kind}"
             self.pushed.append(frame)
 
@@ -94,6 +103,7 @@ class Resident:
         """The bytes of a struct plan_vm for the first VM of this server."""
         machine = self.folder / "machine"
         machine.write_bytes(hello["machine"])
-        core = (str(n) for n in struct.unpack(">2Q", hello["core"]))
-        return subprocess.run([os.path.join(self.build, "card-machine"), "plan", machine, *core, name, str(kernel), str(boot)],
-                              check=True, capture_output=True).stdout
+        cells = hello["core"] + hello["images"]
+        extents = map(str, struct.unpack(f">{len(cells) // 8}Q", cells))
+        return subprocess.run([self.build / "card-machine", "plan", machine, name, str(kernel), str(boot), *extents], check=True,
+                              capture_output=True).stdout
