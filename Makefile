@@ -194,7 +194,7 @@ system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU
 	$(call each_arch,image release guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
-# With SCREENSHOT=FILE the page's picture is written there; with BHCARD=PATH that daemon answers in place of the fake.
+# With BHCARD=PATH that daemon answers in place of the fake.
 ctl-tests: ctl-tests-bhctl ctl-tests-web ## bhctl and the card's web page, against a fake of bhcard; both at once
 
 ctl-tests-%:

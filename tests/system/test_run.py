@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `make run` starts: the server and its card, on a terminal and without one, and nothing of them is left afterwards."""
+"""
+What `make run` starts: the server and its card, on a terminal and without one, and nothing of them is left afterwards. The
+card's web page shows that server. With SCREENSHOT=docs/pictures/web.png in the environment that test writes the picture of
+the documentation.
+"""
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
-import urllib.request
 
 import pexpect
 import pytest
 
 from machine import ERASE, ROOT, SECONDS
+
+sys.path.insert(0, os.path.join(ROOT, "tests/card"))
+
+from browser import CHROMIUM, Browser  # noqa: E402  pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 RUN = os.path.join(ROOT, "tools/run")
@@ -101,8 +110,6 @@ def test_card_launches_the_guests(demo, platform):
         run.wait(rf"{guest}\| Welcome to {guest}: {size}$")  # of its console
     said = run.text()
     assert re.search(r"^card: the server is connected", said, re.M)
-    with urllib.request.urlopen(re.search(r"http://127.0.0.1:\d+/", said)[0], timeout=SECONDS) as page:
-        assert b"<html" in page.read()
     socket = re.search(r"^  export BHCTL_SOCKET=(\S+)$", said, re.M)[1]
     for line in re.findall(r"^  (tools/bhctl (?:list|stop|start|--help).*)$", said, re.M):
         done = subprocess.run(line.split(), cwd=ROOT, env={**os.environ, "BHCTL_SOCKET": socket}, capture_output=True, text=True,
@@ -119,6 +126,44 @@ def test_card_launches_the_guests(demo, platform):
     assert run.end(signal.SIGINT) == 128 + signal.SIGINT
     assert "Traceback" not in run.text()
     assert not os.path.exists(os.path.dirname(os.path.dirname(socket)))
+
+
+VM = "document.querySelector('[data-vm={}]')"
+STATE = VM + ".querySelector('.state').textContent"
+SCREEN = "document.querySelector('[data-console={}] pre').textContent"
+OWNERS = "[...document.querySelectorAll('#cores li')].map(li => li.dataset.owner)"
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")
+def test_page_shows_the_server(demo, platform, tmp_path):
+    """A person looks at the two guests, uses a console and stops one; the real image, bhcard and a browser are at work."""
+    run = demo()
+    url = run.wait(r"Its web page: (http://127\.0\.0\.1:\d+/)$")[1]
+    run.wait(r"db\| Welcome to db")
+    browser = Browser()
+    try:
+        browser.open(url)
+        for vm in ("web", "db"):
+            browser.wait(f"{VM.format(vm)} && {STATE.format(vm)} === 'running'", SECONDS)
+        assert browser.value(OWNERS) == ["bulkhead", "web", "web", "db"]
+        browser.click("[data-vm=web] button[aria-label='Console web']")
+        browser.wait(f"{SCREEN.format('web')}.includes('web:/#')", SECONDS)
+        browser.type("nproc\n")
+        browser.wait(rf"/nproc\s+2\s/.test({SCREEN.format('web')})", SECONDS)
+        browser.wait(f"/^exits \\d+$/.test({VM.format('db')}.querySelector('.exits b').textContent)", SECONDS)  # none per second
+        browser.value("scrollTo(0, 0)")
+        picture = tmp_path / "web.png"
+        browser.screenshot(picture)
+        assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and picture.stat().st_size > 20_000
+        if "SCREENSHOT" in os.environ and platform.backend.arch == "arm64":
+            shutil.copy(picture, os.environ["SCREENSHOT"])
+        browser.click("[data-vm=db] button[aria-label='Stop db']")
+        browser.click("#yes")
+        browser.wait(f"{STATE.format('db')} === 'stopped'", SECONDS)
+        assert browser.errors == []
+    finally:
+        browser.close()
+    run.wait(r"db: stop 5/5: cores idle$")
 
 
 def test_guests_of_the_boot_manifest(demo):
