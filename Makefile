@@ -2,7 +2,7 @@
 #
 # Bulkhead's one Makefile. `make help` lists the targets.
 #
-# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs (for run), V=1 (show commands).
+# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs and CARD=1|0 (for run), V=1 (show commands).
 # Products:  build/ARCH-COMPILER/bulkhead.efi (the loader, with the resident core.elf in it) and build/host/bhmanifest.
 
 ARCH ?= arm64
@@ -161,15 +161,19 @@ MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
-run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs; CARD=1: launched by a card); Ctrl-C ends it
+# Bochs has no vsock device, and so no card.
+CARD ?= 1
+NO_CARD := $(filter bochs 0,$(MACHINE) $(CARD))
+
+run: ## build everything and start a server with two Linux guests, launched by its card, in QEMU (CARD=0: by the boot manifest; MACHINE=bochs: so in Bochs); Ctrl-C ends it
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)$(if $(CARD),$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
-	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(CARD),--card)
+	$(Q)$(if $(NO_CARD),,$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
+	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(NO_CARD),--no-card)
 
-test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, ctl-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in builds lint unit fuzz size card-tests system bench-smoke; do \
+	$(Q)for stage in builds lint unit fuzz size card-tests ctl-tests system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
@@ -198,9 +202,11 @@ system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU
 	$(call each_arch,image release guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
-# With SCREENSHOT=FILE the page's picture is written there; with BHCARD=PATH that daemon answers in place of the fake.
-ctl-tests: ## bhctl and the card's web page, against a fake of bhcard
-	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_bhctl.py tests/card/test_web.py $(PYTEST_ARGS)
+# With BHCARD=PATH that daemon answers in place of the fake.
+ctl-tests: ctl-tests-bhctl ctl-tests-web ## bhctl and the card's web page, against a fake of bhcard; both at once
+
+ctl-tests-%:
+	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_$*.py $(PYTEST_ARGS)
 
 .PHONY: ctl-tests
 
@@ -472,7 +478,7 @@ $(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(
 $(H)/card-machine: $(H)/sanitized/tests/card/card_machine.o $(H)/sanitized/libbulkhead.a
 	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
 
-card-tests: $(H)/bhcard-sanitized $(H)/card-machine ## the card's daemon against a fake hypervisor
+card-tests: $(H)/bhcard-sanitized $(H)/card-machine $(H)/card/server ## the card's daemon against a fake hypervisor, and the resident code against a card
 	$(Q)BUILD=$(H) $(PYTHON) -m pytest -q -p no:cacheprovider tests/card \
 		$(addprefix --ignore=tests/card/,test_bhctl.py test_web.py) $(PYTEST_ARGS)
 

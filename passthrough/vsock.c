@@ -103,7 +103,7 @@ void vsock_use(const struct plan_card *card, pa_t bounce)
 		v.queue[i].rings = pa_to_ptr(rings_page(i));
 }
 
-/* The device broke the rules, or said that it is broken: nothing of it is used until it is set up anew. */
+/* The device broke the rules, or does not answer: nothing of it is used until it is set up anew. */
 static void give_up(void)
 {
 	virtio_reset(v.card);
@@ -216,6 +216,10 @@ void vsock_close(void)
 {
 	if (v.state == VSOCK_CLOSED)
 		return;
+	if (v.state == VSOCK_CONNECTING) { /* no answer at all: the device may be what is dead */
+		give_up();
+		return;
+	}
 	hang_up();
 	send_control(OP_RST, SHUTDOWN_BOTH);
 }
