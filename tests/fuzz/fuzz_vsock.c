@@ -381,6 +381,7 @@ static void driver_step(uint8_t what)
 
 	switch (what % 8) {
 	case 0:
+		m.must_give_up |= m.state == VSOCK_CONNECTING; /* nobody answered */
 		vsock_close();
 		if (!m.must_give_up)
 			m.state = VSOCK_CLOSED;
@@ -422,6 +423,7 @@ static void begin(void)
 static void end(void)
 {
 	d.refuses = false;
+	m.must_give_up |= m.state == VSOCK_CONNECTING;
 	vsock_close();
 	m.state = VSOCK_CLOSED;
 	d.takes = 0;
