@@ -51,6 +51,7 @@ DEVICE(32)
 DEVICE(64)
 
 #define ECAM_BASE GUEST_X86_ECAM_BASE
+#define device_barrier() __asm__ volatile("mfence" ::: "memory")
 
 static inline uint64_t rdmsr(uint32_t msr)
 {
