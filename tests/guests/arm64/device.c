@@ -11,6 +11,7 @@
 #define ALL_DEVICES 0x400 /* of the machine's DeviceIDs and requester ids, more than there are */
 
 volatile uint32_t lpis[LPIS_SEEN], strange_lpis;
+static volatile bool asked;
 
 void handle_interrupt(uint32_t interrupt)
 {
@@ -18,6 +19,9 @@ void handle_interrupt(uint32_t interrupt)
 		lpis[interrupt - LPI_FIRST]++;
 	else if (interrupt >= LPI_FIRST)
 		strange_lpis++;
+	else if (interrupt == console_interrupt())
+		while (console_get() >= 0)
+			asked = true;
 }
 
 static bool wait_lpi(uint32_t lpi, uint32_t count)
@@ -57,6 +61,39 @@ static void use_it(void)
 	    (uint64_t)ROUNDS, (uint64_t)lpis[0], (uint64_t)strange_lpis);
 }
 
+/* Without end, and says how it goes when a key is typed. */
+static void watch(void)
+{
+	uint32_t requests = 0, wrong = 0;
+
+	if (!begin())
+		return;
+	console_interrupt_on();
+	its_map(0, LPI_FIRST, 0);
+	rng_message(0, DOORBELL, 0);
+	say("peer: on\n");
+	FOREVER
+	{
+		wrong += !rng_write((uint64_t)(uintptr_t)rng_buffer);
+		wrong += !wait_lpi(LPI_FIRST, ++requests);
+		if (asked)
+			say("peer: requests %u wrong %u strange %u\n", (uint64_t)requests,
+			    (uint64_t)wrong, (uint64_t)strange_lpis);
+		asked = false;
+	}
+}
+
+/* Leaves an interrupt pending that nobody takes. */
+static void leave(void)
+{
+	if (!begin())
+		return;
+	mask_all();
+	its_map(0, LPI_FIRST, 0);
+	its_command(ITS_INT | ITS_DEVICE, 0, 0);
+	say("left\n");
+}
+
 /* What is masked waits; what is discarded is lost. */
 static void mask_it(void)
 {
@@ -64,16 +101,16 @@ static void mask_it(void)
 
 	if (!begin())
 		return;
-	its_map(3, LPI_FIRST, 0);
-	its_mask(3, LPI_FIRST, true);
-	its_command(ITS_INT | ITS_DEVICE, 3, 0);
+	its_map(1, LPI_FIRST, 0);
+	its_mask(1, LPI_FIRST, true);
+	its_command(ITS_INT | ITS_DEVICE, 1, 0);
 	kept = wait_lpi(LPI_FIRST, 0);
-	its_mask(3, LPI_FIRST, false);
+	its_mask(1, LPI_FIRST, false);
 	kept = kept && wait_lpi(LPI_FIRST, 1);
-	its_mask(3, LPI_FIRST, true);
-	its_command(ITS_INT | ITS_DEVICE, 3, 0);
-	its_command(ITS_DISCARD | ITS_DEVICE, 3, 0);
-	its_map(3, LPI_FIRST, 0);
+	its_mask(1, LPI_FIRST, true);
+	its_command(ITS_INT | ITS_DEVICE, 1, 0);
+	its_command(ITS_DISCARD | ITS_DEVICE, 1, 0);
+	its_map(1, LPI_FIRST, 0);
 	lost = wait_lpi(LPI_FIRST, 1);
 	say("mask: kept %u, lost %u\n", (uint64_t)kept, (uint64_t)lost);
 }
@@ -91,15 +128,6 @@ static void storm(void)
 
 /* ---- attacks ---- */
 
-/* Long enough for the manager to hear of what was refused. */
-static void linger(void)
-{
-	uint64_t end = clock_now() + clock_hertz() / 2;
-
-	while (clock_now() < end)
-		;
-}
-
 /* `at=`: where the device is to write; `with=` 1 to 3: where it finds that part of its queue instead. */
 static void dma(void)
 {
@@ -112,7 +140,6 @@ static void dma(void)
 		rng_place(with == 1 ? at : 0, with == 2 ? at : 0, with == 3 ? at : 0);
 	done = rng_write(with != 0 ? (uint64_t)(uintptr_t)rng_buffer : at);
 	say("survived: done %u\n", (uint64_t)done);
-	linger();
 }
 
 /* Has it reach for foreign memory as fast as it can, starting it anew whenever it gives up. */
@@ -230,6 +257,13 @@ static void foreign_lpi_tables(void)
 	say("survived: %u interrupts\n", (uint64_t)!wait_lpi(LPI_FIRST, 0));
 }
 
+/* As a device would, but it is none. */
+static void ring(void)
+{
+	write32(DOORBELL, 0);
+	say("survived: it rang\n");
+}
+
 /* A full queue of the dearest commands, again and again. */
 static void command_storm(void)
 {
@@ -247,6 +281,8 @@ static void command_storm(void)
 
 const struct behaviour behaviours[] = {
 	{"use", use_it},
+	{"watch", watch},
+	{"leave", leave},
 	{"mask", mask_it},
 	{"storm", storm},
 	{"dma", dma},
@@ -256,6 +292,7 @@ const struct behaviour behaviours[] = {
 	{"overlapping-collections", overlapping_collections},
 	{"malformed-tables", malformed_tables},
 	{"foreign-lpi-tables", foreign_lpi_tables},
+	{"ring", ring},
 	{"command-storm", command_storm},
 	{NULL, NULL},
 };
