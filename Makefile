@@ -489,6 +489,10 @@ $(B)/bench/initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $<=/work tests/bench/init=/init
 
+$(B)/bench/disk-initrd.gz: $(B)/bench/work tests/bench/init tools/mkinitrd
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $(modules_in_initrd) $<=/work tests/bench/init=/init
+
 $(H)/vm_memory: $(H)/plain/tests/bench/vm_memory.o $(H)/plain/libbulkhead.a
 	$(call say,HOSTLD,$@)
 	$(Q)$(HOSTCC) $^ -o $@
@@ -525,15 +529,9 @@ $(B)/bench/vsock_client: tests/bench/vsock_client.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CROSS)gcc -std=gnu11 -O2 -static $(WARNINGS) $< -o $@
 
-# In the order of loading; what is not there is built in.
-VSOCK_MODULES := virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci vsock \
-	vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
-
 $(B)/bench/vsock-initrd.gz: $(B)/bench/vsock_client tests/bench/vsock_init tools/mkinitrd
 	$(call say,INITRD,$@)
-	$(Q)n=10; for m in $(VSOCK_MODULES); do file=$(GUEST)/modules/$$m.ko; n=$$((n + 1)); \
-		if [ -e $$file ]; then echo $$file=/modules/$$n-$$m.ko; fi; done | \
-		xargs tools/mkinitrd $@ $(GUEST)/busybox $<=/vsock_client tests/bench/vsock_init=/init
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $(modules_in_initrd) $<=/vsock_client tests/bench/vsock_init=/init
 
 bench-vsock: $(B)/bench/vsock-initrd.gz $(H)/vsock_source ## how fast a Linux guest's vsock is, in MiB/s
 	$(Q)tests/bench/vsock $(ARCH) $^ $(BENCH_ARGS)
@@ -586,6 +584,17 @@ $(B)/demo/manifest.dtb: $(DEMO_$(ARCH)) tools/demo/demo.dts
 $(B)/demo/initrd.gz: tools/mkinitrd tools/demo/init
 	$(call say,INITRD,$@)
 	$(Q)tools/mkinitrd $@ $(GUEST)/busybox
+
+# As arguments of tools/mkinitrd: the modules, named in the order of loading.
+modules_in_initrd = $(shell awk '{ print "$(GUEST)/modules/" $$1 ".ko=/modules/" 10 + NR "-" $$1 ".ko" }' $(GUEST)/modules/order)
+
+$(B)/demo/disk-initrd.gz: tools/mkinitrd tools/demo/init
+	$(call say,INITRD,$@)
+	$(Q)tools/mkinitrd $@ $(GUEST)/busybox $(modules_in_initrd)
+
+$(B)/demo/root.img: tools/mkroot tools/demo/disk-init
+	$(call say,DISK,$@)
+	$(Q)tools/mkroot $@ $(GUEST)/root
 
 DEMO_FILES := $(KERNEL)=$(GUEST)/$(KERNEL) initrd.gz=$(B)/demo/initrd.gz
 

@@ -197,8 +197,8 @@ static enum bh_error madt_ioapic(struct acpi_reader *r, const struct table *t,
 
 	if (x86->nioapics == MACHINE_MAX_IOAPIC)
 		return bad(r, t, "names more IOAPICs than this build allows");
-	x86->ioapic[x86->nioapics++] =
-		(struct machine_ioapic){.base = pa(get32(e, 4)), .gsi_base = get32(e, 8)};
+	x86->ioapic[x86->nioapics++] = (struct machine_ioapic){
+		.base = pa(get32(e, 4)), .gsi_base = get32(e, 8), .id = get8(e, 2)};
 	return BH_OK;
 }
 
@@ -446,6 +446,16 @@ static enum bh_error iommu(struct acpi_reader *r, const struct table *t, uint64_
 	return BH_OK;
 }
 
+static void ioapic_requester(struct acpi_reader *r, uint8_t id, uint16_t requester)
+{
+	struct machine_x86 *x86 = &r->machine->x86;
+
+	for (uint32_t i = 0; i < x86->nioapics; i++) {
+		if (x86->ioapic[i].id == id)
+			x86->ioapic[i].requester = requester;
+	}
+}
+
 /* The device scopes of @e from @at on: functions (1) and what is behind bridges (2); VT-d 4.1 8.3.1. */
 static enum bh_error dmar_scopes(struct acpi_reader *r, const struct table *e, uint64_t at,
 				 struct dma_scope scope)
@@ -458,6 +468,10 @@ static enum bh_error dmar_scopes(struct acpi_reader *r, const struct table *e, u
 		if (!entry_at(e, at, 1, 1, &s))
 			return lost(r);
 		depth = (s.size - 6) / 2;
+		if (get8(&s, 0) == 3 && depth == 1) /* an IOAPIC, by its id */
+			ioapic_requester(r, get8(&s, 4),
+					 (uint16_t)(get8(&s, 5) << 8 | get8(&s, 6) << 3 |
+						    (get8(&s, 7) & 7)));
 		if (get8(&s, 0) != 1 && get8(&s, 0) != 2)
 			continue;
 		if (s.size < 8 || depth > DMA_MAX_DEPTH)
@@ -542,6 +556,10 @@ static void ivhd_devices(struct acpi_reader *r, const struct table *e, uint64_t 
 			break;
 		case 4:
 			ivhd_range(r, segment, first, id, aliases ? MACHINE_NONE : to);
+			break;
+		case 72: /* an IOAPIC, or an HPET */
+			if (get8(e, at + 7) == 1)
+				ioapic_requester(r, get8(e, at + 4), get16(e, at + 5));
 			break;
 		default:
 			break;

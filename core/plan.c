@@ -117,11 +117,6 @@ static uint32_t msi_device_of(const struct machine_function *f)
 	return f->msi_device;
 }
 
-static uint32_t requester_of(const struct machine_function *f)
-{
-	return f->id & 0xffff;
-}
-
 static uint64_t power_of_two(uint64_t at_least)
 {
 	uint64_t power = 1;
@@ -157,15 +152,20 @@ static uint64_t its_bytes(const struct machine *m)
 	       (ITS_TABLES + m->ncpus) * IOMMU_TABLE_BYTES;
 }
 
+/* Each IOMMU has a queue and a root table or a log of events; VT-d a table for each bus with a function. */
 static uint64_t x86_iommu_bytes(const struct machine *m)
 {
-	uint64_t ids = count_ids(m, requester_of);
-	uint64_t vtd = VTD_TABLES * IOMMU_TABLE_BYTES +
-		       table_bytes((1 + (ids + 255) / 256) * VTD_CONTEXT_BYTES);
-	uint64_t amd = AMDVI_TABLES * IOMMU_TABLE_BYTES + table_bytes(ids * AMDVI_DEVICE_BYTES) +
-		       table_bytes((uint64_t)m->nfunctions * AMDVI_INTERRUPT_BYTES);
+	uint64_t ids = count_ids(m, stream_of);
+	uint64_t bytes = X86_INTERRUPT_BYTES + 2 * PAGE_SIZE * m->x86.niommus;
 
-	return m->x86.niommus * (m->x86.iommu_is_amd ? amd : vtd);
+	for (uint32_t i = 0; i < m->x86.nioapics; i++) {
+		if (m->x86.ioapic[i].requester >= ids)
+			ids = m->x86.ioapic[i].requester + 1ULL;
+	}
+	if (m->x86.niommus == 0)
+		return 0;
+	return bytes + (m->x86.iommu_is_amd ? align_up(ids * AMDVI_DEVICE_BYTES, PAGE_SIZE)
+					    : m->nfunctions * PAGE_SIZE);
 }
 
 uint64_t plan_iommu_bytes(const struct machine *machine)

@@ -10,10 +10,16 @@ static uint64_t *entry_at(const struct pt_format *f, pa_t node, uint32_t level, 
 	return &entries[(at >> f->shift[level]) % f->entries[level]];
 }
 
+/* What an entry at @level has that points to a table, besides its address. */
+static uint64_t table_bits(const struct pt_format *f, uint32_t level)
+{
+	return f->table_bits + f->level_unit * (f->levels - 1 - level);
+}
+
 static bool is_table(const struct pt_format *f, uint32_t level, uint64_t entry)
 {
 	return level + 1 < f->levels && (entry & f->valid) != 0 &&
-	       (entry & f->type_mask) == f->table_bits;
+	       (entry & f->type_mask) == table_bits(f, level);
 }
 
 static uint64_t span(const struct pt_format *f, uint32_t level)
@@ -51,7 +57,7 @@ static enum bh_error descend(const struct page_table *table, uint64_t at, uint32
 
 			if (fresh.v == 0)
 				return BH_NO_MEMORY;
-			arch_pt_store(entry, fresh.v | f->table_bits);
+			arch_pt_store(entry, fresh.v | table_bits(f, l));
 		} else if (!is_table(f, l, *entry)) {
 			return BH_OVERLAP;
 		}

@@ -17,7 +17,6 @@
 #define CPUID_1_ECX_VMX (1U << 5)
 #define CPUID_EXTENDED 0x80000001
 #define CPUID_EXTENDED_EDX_1G (1U << 26)
-#define PT_LEVEL_1G (1U << 1)
 #define XCR0_X87 1ULL
 
 uint8_t x86_msr_bitmap[2 * PAGE_SIZE] __attribute__((aligned(4096)));
@@ -50,9 +49,9 @@ static void set_formats(void)
 	own_format = x86_own_format;
 	guest_format = *chosen->format;
 	if ((cpuid(CPUID_EXTENDED, 0).edx & CPUID_EXTENDED_EDX_1G) == 0)
-		own_format.leaf_levels &= ~PT_LEVEL_1G;
+		own_format.leaf_levels &= ~X86_LEVEL_1G;
 	if (!chosen->has_1g())
-		guest_format.leaf_levels &= ~PT_LEVEL_1G;
+		guest_format.leaf_levels &= ~X86_LEVEL_1G;
 }
 
 /* The loader has looked at every feature and said what was missing; here only what chooses. */
@@ -101,6 +100,7 @@ static void place_trampoline(pa_t page)
 void arch_map_registers(const struct machine *machine)
 {
 	place_trampoline(machine->x86.trampoline);
+	iommu_map();
 }
 
 void arch_enter(pa_t root, va_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define ADDRESS 0x000ffffffffff000ULL
 #define PRESENT 1ULL
 #define WRITABLE (1ULL << 1)
 #define USER (1ULL << 2)
@@ -15,11 +14,8 @@
 #define LARGE (1ULL << 7)
 #define NO_EXECUTE (1ULL << 63)
 
-/* Four levels, 48 bits, leaves of 1 GiB, 2 MiB and 4 KiB (SDM vol. 3 5.5.4, APM 5.3). */
-#define FOUR_LEVELS                                                                                \
-	.levels = 4, .leaf_levels = 0xe, .shift = {39, 30, 21, 12},                                \
-	.entries = {512, 512, 512, 512}, .address_mask = ADDRESS,                                  \
-	.leaf_bits = {0, LARGE, LARGE, 0}
+/* SDM vol. 3 5.5.4, APM 5.3. */
+#define FOUR_LEVELS X86_FOUR_LEVELS, .leaf_bits = {0, LARGE, LARGE, 0}
 
 const struct pt_format x86_own_format = {
 	FOUR_LEVELS,

@@ -122,9 +122,18 @@ void apic_timer(bool on);
 /* Has this core's TLB forget what own_unmap() took away. */
 void own_tlb_flush(void);
 
+/* What all formats here have in common: four levels, 48 bits, leaves of 1 GiB, 2 MiB and 4 KiB. */
+#define X86_FOUR_LEVELS                                                                            \
+	.levels = 4, .leaf_levels = 0xe, .shift = {39, 30, 21, 12},                                \
+	.entries = {512, 512, 512, 512}, .address_mask = 0x000ffffffffff000ULL
+#define X86_LEVEL_1G (1U << 1) /* in leaf_levels */
+
 extern const struct pt_format x86_own_format, x86_npt_format, x86_ept_format;
 
-/* ---- Interrupts of functions: iommu/ ---- */
+/* ---- iommu/: besides what the arch contract has ---- */
+
+/* Maps the IOMMUs' tables and registers, and finds out how large their pages may be. */
+void iommu_map(void);
 
 struct msi_message {
 	uint32_t address; /* its high half is 0 */

@@ -104,15 +104,6 @@ void arch_prepare_entry(const struct boot_info *info, const void *at, uint64_t s
 	(void)at;
 	(void)size;
 	__asm__ volatile("cli" : : : "memory");
-	lines_off(info);
-}
-
-void arch_check_iommus(struct loader *l)
-{
-	(void)l;
-}
-
-void arch_start_iommus(struct boot_info *info)
-{
-	(void)info;
+	lines_off(&info->machine);
+	lines_uart(info);
 }

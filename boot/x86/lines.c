@@ -3,6 +3,7 @@
 #include "arch.h"
 
 #include "cpu.h"
+#include "iommu.h"
 #include "lines.h"
 
 #define PIC_MASK_1 0x21
@@ -22,29 +23,40 @@ static volatile uint32_t *window(pa_t base, uint32_t reg)
 	return &registers[IOAPIC_DATA / sizeof(uint32_t)];
 }
 
-/* The UART's input wakes the management core; its line is ISA's: edge, active high. */
-static void route_uart(pa_t base, uint32_t pin, uint64_t hwid)
+static uint32_t pins(const struct machine_ioapic *ioapic)
 {
-	if (hwid > UINT8_MAX) /* an IOAPIC without remapping names 8 bits of an APIC's id */
-		return;
-	*window(base, IOAPIC_ENTRY + 2 * pin + 1) = (uint32_t)hwid << 24;
-	*window(base, IOAPIC_ENTRY + 2 * pin) = WAKE_VECTOR;
+	return (*window(ioapic->base, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 }
 
-void lines_off(const struct boot_info *info)
+void lines_off(const struct machine *machine)
 {
-	const struct machine *machine = &info->machine;
-	uint64_t manager = machine->cpu[info->plan.management_core].hwid;
-
 	out8(PIC_MASK_1, 0xff);
 	out8(PIC_MASK_2, 0xff);
 	for (uint32_t i = 0; i < machine->x86.nioapics; i++) {
 		const struct machine_ioapic *ioapic = &machine->x86.ioapic[i];
-		uint32_t pins = (*window(ioapic->base, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 
-		for (uint32_t pin = 0; pin < pins; pin++)
+		for (uint32_t pin = 0; pin < pins(ioapic); pin++)
 			*window(ioapic->base, IOAPIC_ENTRY + 2 * pin) = IOAPIC_MASKED;
-		if (machine->uart_irq != 0 && machine->uart_irq - ioapic->gsi_base < pins)
-			route_uart(ioapic->base, machine->uart_irq - ioapic->gsi_base, manager);
+	}
+}
+
+/* Its input wakes the management core; the line is ISA's: edge, active high. */
+void lines_uart(const struct boot_info *info)
+{
+	const struct machine *machine = &info->machine;
+	uint64_t manager = machine->cpu[info->plan.management_core].hwid;
+
+	for (uint32_t i = 0; i < machine->x86.nioapics && machine->uart_irq != 0; i++) {
+		const struct machine_ioapic *ioapic = &machine->x86.ioapic[i];
+		uint32_t pin = machine->uart_irq - ioapic->gsi_base;
+		uint64_t entry;
+
+		if (pin >= pins(ioapic))
+			continue;
+		entry = iommus_line(info, ioapic, manager, WAKE_VECTOR);
+		if (entry == 0)
+			continue;
+		*window(ioapic->base, IOAPIC_ENTRY + 2 * pin + 1) = (uint32_t)(entry >> 32);
+		*window(ioapic->base, IOAPIC_ENTRY + 2 * pin) = (uint32_t)entry;
 	}
 }

@@ -4,7 +4,10 @@
 
 #include <bulkhead/boot_info.h>
 
-/* Masks every interrupt line, but for the UART's, which goes to the management core. Interrupts are off. */
-void lines_off(const struct boot_info *info);
+/* Masks every interrupt line. Interrupts are off. */
+void lines_off(const struct machine *machine);
+
+/* Routes the UART's to the management core, through the IOMMU where that is on. */
+void lines_uart(const struct boot_info *info);
 
 #endif

@@ -109,7 +109,8 @@ struct machine_arm64 {
 struct machine_ioapic {
 	pa_t base;
 	uint32_t gsi_base; /* the first global system interrupt it takes (ACPI 6.5 5.2.12.3) */
-	uint32_t reserved;
+	uint16_t id; /* as the MADT has it */
+	uint16_t requester; /* its requester id at the IOMMU that checks its interrupts; 0: none */
 };
 
 /* What x86 has besides; interrupts are ACPI's global system interrupts. */

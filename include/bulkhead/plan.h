@@ -118,8 +118,11 @@ struct plan_iommu {
 	pa_t events; /* the queue of faults; VT-d has registers instead */
 	pa_t interrupts; /* x86: interrupt remapping tables */
 	uint32_t nstreams; /* entries in @streams, where they are counted */
-	uint32_t reserved;
+	uint32_t flags; /* x86: IOMMU_* */
 };
+
+#define IOMMU_COHERENT (1U << 0) /* its walks of tables see the processors' caches */
+#define IOMMU_SNOOPS (1U << 1) /* devices' accesses do, whatever the devices ask for */
 
 /* Arm: the ITS and the LPIs, as the loader has set them up. */
 struct plan_its {
@@ -215,17 +218,18 @@ struct plan {
 	(2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
 #define VM_DMA_PAGES                                                                               \
 	8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
+#define CORE_FUNCTION_PAGES                                                                        \
+	5 /* for each function of the machine: tables of the pages that the core itself uses */
 #define VM_MSIX_PAGES                                                                              \
 	(PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                              \
 	 PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
-#define CORE_FUNCTION_PAGES 5 /* for each function of the machine: tables of the pages that the core itself uses */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512
 
 /*
  * Bytes of plan.iommu_tables, by plan_iommu_bytes(). Every table stands at a
- * multiple of its size or of 64 KiB, whichever is less; only a stream table
+ * multiple of its size or of 64 KiB, whichever is less (on x86 of a page); only a stream table
  * larger than that at a multiple of its size (IHI 0070F 6.3.24), so it is to be carved first.
  */
 #define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
@@ -236,13 +240,11 @@ struct plan {
 #define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16) /* for each function with MSI-X */
 #define ITS_TABLES                                                                                 \
 	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
-#define VTD_TABLES 2 /* interrupt remapping (4096 entries), invalidation queue */
-#define VTD_CONTEXT_BYTES                                                                          \
-	PAGE_SIZE /* for each bus up to the highest, and as much for the root table (VT-d 4.1 9.1, 9.3) */
-#define AMDVI_TABLES 2 /* commands, events */
+#define X86_INTERRUPT_BYTES                                                                        \
+	(2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS *                                                \
+	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and room for lines */
 #define AMDVI_DEVICE_BYTES                                                                         \
 	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
-#define AMDVI_INTERRUPT_BYTES PAGE_SIZE /* for each function with MSI-X */
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting

@@ -17,9 +17,15 @@
  * A unit is: busy: 1000 turns of an empty loop; spin: the same on all processors; timer: one tick of a 1 kHz timer;
  * share: the same, while a process of lower priority makes batches of 100 turns of an empty loop of what is left over;
  * fork: a fork, exec and wait of "busybox true"; idle: a millisecond asleep; ping: a byte from processor 0 to 1 and back;
- * wake: a byte to a sleeper on processor 1, from processor 0, once in a millisecond.
+ * wake: a byte to a sleeper on processor 1, from processor 0, once in a millisecond; read, write: 4 KiB of the disk, past
+ * the page cache; send: an Ethernet frame of 1000 bytes to everybody.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netpacket/packet.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -27,8 +33,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -283,12 +291,64 @@ static void wake(unsigned long units)
 	wait_for(child);
 }
 
+#define DISK "/dev/vda"
+#define DISK_BLOCK 4096
+#define DISK_BLOCKS 1024 /* that are used, from the first on */
+
+static void access_disk(unsigned long units, bool write)
+{
+	int fd = open(DISK, (write ? O_RDWR : O_RDONLY) | O_DIRECT);
+	void *block;
+
+	if (fd < 0 || posix_memalign(&block, DISK_BLOCK, DISK_BLOCK) != 0)
+		die(DISK);
+	memset(block, 0x5a, DISK_BLOCK);
+	while (units-- != 0) {
+		off_t at = (off_t)(units % DISK_BLOCKS) * DISK_BLOCK;
+
+		if ((write ? pwrite(fd, block, DISK_BLOCK, at)
+			   : pread(fd, block, DISK_BLOCK, at)) != DISK_BLOCK)
+			die(DISK);
+	}
+	free(block);
+	close(fd);
+}
+
+static void read_disk(unsigned long units)
+{
+	access_disk(units, false);
+}
+
+static void write_disk(unsigned long units)
+{
+	access_disk(units, true);
+}
+
+#define CARD "eth0"
+#define FRAME_TYPE 0x88b5 /* for local experiments (IEEE 802) */
+
+static void send_frames(unsigned long units)
+{
+	uint8_t frame[1000] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x88, 0xb5};
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(FRAME_TYPE));
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(CARD)};
+	struct ifreq card = {.ifr_name = CARD, .ifr_flags = IFF_UP};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &card) != 0)
+		die(CARD);
+	while (units-- != 0)
+		if (sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+			die(CARD);
+	close(fd);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(unsigned long units);
 } workloads[] = {
-	{"busy", busy},	    {"spin", spin}, {"timer", timer}, {"fork", fork_exec},
-	{"idle", sleep_ms}, {"ping", ping}, {"wake", wake},   {"share", share},
+	{"busy", busy},	     {"spin", spin},	    {"timer", timer},	   {"fork", fork_exec},
+	{"idle", sleep_ms},  {"ping", ping},	    {"wake", wake},	   {"share", share},
+	{"read", read_disk}, {"write", write_disk}, {"send", send_frames},
 };
 
 static struct {

@@ -625,6 +625,7 @@ static void add_ioapic(struct table *madt, uint64_t base, uint32_t gsi)
 {
 	uint32_t at = entry(madt, 1, 12);
 
+	put(madt, at + 2, 8 + gsi, 1); /* its id */
 	put(madt, at + 4, base, 4);
 	put(madt, at + 8, gsi, 4);
 }
@@ -693,6 +694,8 @@ static void reads_ioapics(void **state)
 	assert_int_equal(machine.x86.ioapic[0].gsi_base, 0);
 	assert_int_equal(machine.x86.ioapic[1].base.v, 0xfec10000);
 	assert_int_equal(machine.x86.ioapic[1].gsi_base, 24);
+	assert_int_equal(machine.x86.ioapic[1].id, 32);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0);
 }
 
 static void too_many_ioapics_are_refused(void **state)
@@ -964,6 +967,47 @@ static void reads_amds_iommus_once_each(void **state)
 	assert_int_equal(machine.x86.iommu_is_amd, 1);
 }
 
+/* By device scopes in the DMAR: of two, and of something else in between. */
+static void knows_ioapics_at_remapping_units(void **state)
+{
+	static const uint8_t scopes[] = {3, 8, 0, 0, 32, 0xf0, 31, 1, /* IOAPIC 32 at f0:1f.1 */
+					 1, 8, 0, 0, 8,	 0,    2,  0, /* a function */
+					 3, 8, 0, 0, 8,	 0xff, 0,  2};
+	struct table *t = add_table("DMAR", 48);
+	uint32_t at = long_entry(t, 0, 16 + sizeof(scopes));
+
+	(void)state;
+	memcpy(t->bytes + at + 16, scopes, sizeof(scopes));
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.ioapic[0].requester, 0xff02);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0xf0f9);
+}
+
+/* By special devices in the IVRS, behind entries of each length, one of them with a name. */
+static void knows_ioapics_at_amds_iommus(void **state)
+{
+	static const uint8_t
+		entries
+			[] =
+				{
+					3,    0,    0, 0, /* a range */
+					0x43, 0,    0, 0, 0,  0,    0,	  0, /* an alias */
+					0xf0, 0,    0, 0, 0,  0,    0,	  0, 0, 0, 0,	0,
+					0,    0,    0, 0, 0,  0,    0,	  0, 2, 3, 'a', 'b',
+					'c',  0x48, 0, 0, 0,  8,    0xa0, 0, 1, /* IOAPIC 8 at 00:14.0 */
+					0x48, 0,    0, 0, 0,  0xa0, 0,	  2, /* an HPET */
+					0x48, 0,    0, 0, 32, 1,    0x20, 1,
+				};
+	struct table *t = add_table("IVRS", 48);
+	uint32_t at = long_entry(t, 0x10, 24 + sizeof(entries));
+
+	(void)state;
+	memcpy(t->bytes + at + 24, entries, sizeof(entries));
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(machine.x86.ioapic[0].requester, 0xa0);
+	assert_int_equal(machine.x86.ioapic[1].requester, 0x2001);
+}
+
 static void bad_iommu_tables_are_refused(void **state)
 {
 	struct table *t = add_table("DMAR", 48);
@@ -1128,6 +1172,8 @@ int main(void)
 		cmocka_unit_test_setup(reads_remapping_units, setup_x86),
 		cmocka_unit_test_setup(scopes_without_sense_are_lost, setup_x86),
 		cmocka_unit_test_setup(reads_amds_iommus_once_each, setup_x86),
+		cmocka_unit_test_setup(knows_ioapics_at_remapping_units, setup_x86),
+		cmocka_unit_test_setup(knows_ioapics_at_amds_iommus, setup_x86),
 		cmocka_unit_test_setup(bad_iommu_tables_are_refused, setup_x86),
 		cmocka_unit_test_setup(reads_nodes_of_a_pc, setup_x86),
 		cmocka_unit_test_setup(old_node_numbers_have_8_bits, setup_x86),

@@ -508,13 +508,12 @@ static void a_table_is_linked_once_it_is_empty(void **state)
 	assert_int_equal(tables(), depth(PAGE_SIZE));
 }
 
-#define ALL(test)                                                                                  \
-	{#test "_arm64_stage1", test, set_up, NULL, (void *)(uintptr_t)&geometries[ARM64_STAGE1]}, \
-		{#test "_arm64_stage2", test, set_up, NULL,                                        \
-		 (void *)(uintptr_t)&geometries[ARM64_STAGE2]},                                    \
+#define EACH(test, geometry)                                                                       \
 	{                                                                                          \
-#test "_ept", test, set_up, NULL, (void *)(uintptr_t)&geometries[EPT]              \
+#test " " #geometry, test, set_up, NULL, (void *)(uintptr_t)&geometries[geometry]  \
 	}
+#define ALL(test)                                                                                  \
+	EACH(test, ARM64_STAGE1), EACH(test, ARM64_STAGE2), EACH(test, EPT), EACH(test, AMDVI)
 
 int main(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests of page tables: formats of three families, and a walker that shares nothing with mm/. */
+/* For tests of page tables: formats of four families, and a walker that shares nothing with mm/. */
 #ifndef TESTS_UNIT_LIB_TREE_H
 #define TESTS_UNIT_LIB_TREE_H
 
@@ -7,7 +7,7 @@
 
 #include <bulkhead/mm.h>
 
-enum { ARM64_STAGE1, ARM64_STAGE2, EPT, GEOMETRIES };
+enum { ARM64_STAGE1, ARM64_STAGE2, EPT, AMDVI, GEOMETRIES };
 
 static const struct pt_format geometries[GEOMETRIES] = {
 	/* Stage 1 of EL2: 48 bits in 4 levels. */
@@ -43,6 +43,17 @@ static const struct pt_format geometries[GEOMETRIES] = {
 		 .type_mask = 0x87,
 		 .leaf_bits = {0, 0x80, 0x80, 0},
 		 .attr = {[PT_DATA] = 7 | 6U << 3, [PT_TEXT] = 5 | 6U << 3}},
+	/* AMD-Vi: each entry says how many levels follow; none: a leaf. */
+	[AMDVI] = {.levels = 4,
+		   .leaf_levels = 0xe,
+		   .shift = {39, 30, 21, 12},
+		   .entries = {512, 512, 512, 512},
+		   .address_mask = 0x000ffffffffff000ULL,
+		   .valid = 1,
+		   .table_bits = 3ULL << 61 | 1,
+		   .level_unit = 1U << 9,
+		   .type_mask = 3ULL << 61 | 7U << 9 | 1,
+		   .attr = {[PT_DATA] = 7ULL << 60 | 1, [PT_TEXT] = 1ULL << 61 | 1}},
 };
 
 #define TREE_ROOT_PAGES(f) ((f)->entries[0] / 512U)
@@ -59,7 +70,9 @@ typedef void leaf_fn(void *context, const struct leaf *leaf);
 
 static inline bool tree_is_leaf(const struct pt_format *f, uint32_t level, uint64_t entry)
 {
-	return level + 1 == f->levels || (entry & f->type_mask) != f->table_bits;
+	uint32_t below = f->levels - 1 - level;
+
+	return below == 0 || (entry & f->type_mask) != (f->table_bits | below * f->level_unit);
 }
 
 /*
