@@ -142,7 +142,7 @@ def target(machine, where):
 # Guests' addresses and the machine's; those of VMs and the hypervisor are known when it runs.
 REFUSED = {
     "arm64": {"neighbour": "neighbour", "peer": "peer", "hypervisor": "hypervisor", "zero": 0, "behind its memory": 0x40400000,
-              "last page": 0xfffffffff000, "distributor": 0x08000000, "ITS": 0x08080000, "its ITS": 0x08100000,
+              "last page": 0xfffffff000, "behind the last page": 0x10000000000, "distributor": 0x08000000, "ITS": 0x08080000, "its ITS": 0x08100000,
               "beside the doorbell": 0x08111000, "SMMU": 0x09050000, "UART": 0x09000000, "configuration space": 0x3f010000,
               "machine's configuration space": 0x4010000000, "its own BAR": 0x20000000, "machine's BARs": 0x8000000000},
     "x86_64": {"neighbour": "neighbour", "peer": "peer", "hypervisor": "hypervisor", "behind its memory": 0x400000,
