@@ -62,7 +62,7 @@ class Backend:
 
 def files_of(arch, deps, suffix, **kernels):
     built = os.path.join(BUILD, f"{arch}-{COMPILER}")
-    guests = ("friendly", "hostile", "pvh") if arch == "x86_64" else ("friendly", "hostile")
+    guests = ("friendly", "hostile", "device", *(["pvh"] if arch == "x86_64" else []))
     return {"initrd.gz": os.path.join(built, "demo/initrd.gz"),
             **{name: os.path.join(built, "guests", name + suffix) for name in guests},
             **{name: os.path.join(DEPS, deps, kernel) for name, kernel in kernels.items()}}

@@ -53,20 +53,20 @@ static struct msi_message amdvi_route(uint32_t stream, uint32_t index, uint64_t 
 /* A log that was full stands still until it is switched on again (2.5.13). */
 static void restart_log(const struct plan_iommu *unit)
 {
-	uint64_t control = iommu_load(unit, CONTROL);
+	uint64_t control = *iommu_register(unit, CONTROL);
 
-	iommu_write(unit, CONTROL, control & ~CONTROL_EVENTS);
-	iommu_write(unit, STATUS, STATUS_OVERFLOW);
-	iommu_write(unit, CONTROL, control);
+	*iommu_register(unit, CONTROL) = control & ~CONTROL_EVENTS;
+	*iommu_register(unit, STATUS) = STATUS_OVERFLOW;
+	*iommu_register(unit, CONTROL) = control;
 }
 
 static bool amdvi_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 {
-	uint64_t head = iommu_load(unit, EVENT_HEAD);
+	uint64_t head = *iommu_register(unit, EVENT_HEAD);
 	const struct iommu_pair *event = pa_to_ptr(pa(unit->events.v + head));
 
-	if (head == iommu_load(unit, EVENT_TAIL)) {
-		if ((iommu_load(unit, STATUS) & STATUS_OVERFLOW) != 0)
+	if (head == *iommu_register(unit, EVENT_TAIL)) {
+		if ((*iommu_register(unit, STATUS) & STATUS_OVERFLOW) != 0)
 			restart_log(unit);
 		return false;
 	}
@@ -74,7 +74,7 @@ static bool amdvi_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 	fault->reason = (uint32_t)(event->low >> 60);
 	fault->write = (event->low & (EVENT_WRITE | EVENT_INTERRUPT)) != 0;
 	fault->address = event->high;
-	iommu_write(unit, EVENT_HEAD, (head + sizeof(*event)) % PAGE_SIZE);
+	*iommu_register(unit, EVENT_HEAD) = (head + sizeof(*event)) % PAGE_SIZE;
 	return true;
 }
 

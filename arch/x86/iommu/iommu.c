@@ -55,7 +55,7 @@ static void forget(const struct plan_iommu *unit, uint32_t stream, uint32_t doma
 	static volatile uint64_t done;
 	struct iommu_pair *queue = pa_to_ptr(unit->commands);
 	struct iommu_pair commands[IOMMU_COMMANDS] = {{0, 0}};
-	uint64_t tail = iommu_load(unit, kind()->tail);
+	uint64_t tail = *iommu_register(unit, kind()->tail);
 	uint64_t deadline = arch_ticks() + arch_tick_rate();
 
 	done = 0;
@@ -65,7 +65,7 @@ static void forget(const struct plan_iommu *unit, uint32_t stream, uint32_t doma
 		tail = (tail + sizeof(*queue)) % PAGE_SIZE;
 	}
 	arch_dma_fence();
-	iommu_write(unit, kind()->tail, tail);
+	*iommu_register(unit, kind()->tail) = tail;
 	while (done == 0) {
 		if (arch_ticks() > deadline)
 			bh_panic("the IOMMU at 0x%lx does not answer", unit->registers.v);

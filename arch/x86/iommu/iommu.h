@@ -44,14 +44,9 @@ struct iommu_kind {
 
 extern const struct iommu_kind vtd, amdvi;
 
-static inline uint64_t iommu_load(const struct plan_iommu *unit, uint64_t offset)
+static inline volatile uint64_t *iommu_register(const struct plan_iommu *unit, uint64_t offset)
 {
-	return arch_device_load(pa(unit->registers.v + offset), sizeof(uint64_t));
-}
-
-static inline void iommu_write(const struct plan_iommu *unit, uint64_t offset, uint64_t value)
-{
-	arch_device_store(pa(unit->registers.v + offset), sizeof(uint64_t), value);
+	return pa_to_ptr(pa(unit->registers.v + offset));
 }
 
 #endif

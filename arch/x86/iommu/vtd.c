@@ -57,21 +57,21 @@ static bool vtd_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 {
 	pa_t at = pa(unit->registers.v + FSTS);
 	uint32_t status = (uint32_t)arch_device_load(at, 4);
-	uint64_t record = CAP_FRO(iommu_load(unit, CAP)) + FSTS_INDEX(status) * 16UL;
+	uint64_t record = CAP_FRO(*iommu_register(unit, CAP)) + FSTS_INDEX(status) * 16UL;
 	uint64_t high;
 
 	if ((status & FSTS_PENDING) == 0) {
 		arch_device_store(at, 4, FSTS_OVERFLOW);
 		return false;
 	}
-	high = iommu_load(unit, record + 8);
+	high = *iommu_register(unit, record + 8);
 	fault->stream = high & 0xffff;
 	fault->reason = high >> 32 & 0xff;
 	fault->write = (high & FAULT_READ) == 0;
-	fault->address = iommu_load(unit, record) & ~(PAGE_SIZE - 1);
+	fault->address = *iommu_register(unit, record) & ~(PAGE_SIZE - 1);
 	if (fault->reason >> 4 == REASON_INTERRUPT) /* then the record names an entry */
 		fault->address = IOMMU_DOORBELL;
-	iommu_write(unit, record + 8, FAULT_VALID);
+	*iommu_register(unit, record + 8) = FAULT_VALID;
 	return true;
 }
 

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest with a virtio-rng of its own: `do=` says whether it uses it well, or has it reach for what is not its own.
- * Two may do the same beside each other: their LPIs have the same numbers.
+ * The device guest on Arm: what it may tell its ITS, and what it must not. Two may do the same beside each other: their
+ * LPIs have the same numbers.
  */
 #include "device/device.h"
 
 #include <bulkhead/its.h>
 
-#define ROUNDS 100
 #define ALL_DEVICES 0x400 /* of the machine's DeviceIDs and requester ids, more than there are */
 
 volatile uint32_t lpis[LPIS_SEEN], strange_lpis;
 
-void handle_interrupt(uint32_t interrupt)
+void device_interrupt(uint32_t interrupt)
 {
 	if (interrupt >= LPI_FIRST && interrupt < LPI_FIRST + LPIS_SEEN)
 		lpis[interrupt - LPI_FIRST]++;
@@ -20,18 +19,17 @@ void handle_interrupt(uint32_t interrupt)
 		strange_lpis++;
 }
 
-static bool wait_lpi(uint32_t lpi, uint32_t count)
+uint32_t device_interrupts(void)
 {
-	uint64_t end = clock_now() + clock_hertz() / (count == 0 ? 10 : 1);
-
-	while ((count == 0 || lpis[lpi - LPI_FIRST] < count) && clock_now() < end)
-		;
-	return lpis[lpi - LPI_FIRST] == count;
+	return lpis[0];
 }
 
-/* ---- using it ---- */
+uint32_t device_strays(void)
+{
+	return strange_lpis;
+}
 
-static bool begin(void)
+bool device_begin(void)
 {
 	bool found = rng_start();
 
@@ -42,19 +40,21 @@ static bool begin(void)
 	return found;
 }
 
-/* Each request is answered in memory and by one interrupt. */
-static void use_it(void)
+void device_route(void)
 {
-	uint32_t good = 0;
-
-	if (!begin())
-		return;
 	its_map(0, LPI_FIRST, 0);
 	rng_message(0, DOORBELL, 0);
-	for (uint32_t i = 1; i <= ROUNDS; i++)
-		good += rng_write((uint64_t)(uintptr_t)rng_buffer) && wait_lpi(LPI_FIRST, i);
-	say("device: %u of %u requests, %u interrupts, %u strange\n", (uint64_t)good,
-	    (uint64_t)ROUNDS, (uint64_t)lpis[0], (uint64_t)strange_lpis);
+}
+
+/* Leaves an interrupt pending that nobody takes. */
+static void leave(void)
+{
+	if (!device_begin())
+		return;
+	mask_all();
+	its_map(0, LPI_FIRST, 0);
+	its_command(ITS_INT | ITS_DEVICE, 0, 0);
+	say("left\n");
 }
 
 /* What is masked waits; what is discarded is lost. */
@@ -62,78 +62,30 @@ static void mask_it(void)
 {
 	bool kept, lost;
 
-	if (!begin())
+	if (!device_begin())
 		return;
-	its_map(3, LPI_FIRST, 0);
-	its_mask(3, LPI_FIRST, true);
-	its_command(ITS_INT | ITS_DEVICE, 3, 0);
-	kept = wait_lpi(LPI_FIRST, 0);
-	its_mask(3, LPI_FIRST, false);
-	kept = kept && wait_lpi(LPI_FIRST, 1);
-	its_mask(3, LPI_FIRST, true);
-	its_command(ITS_INT | ITS_DEVICE, 3, 0);
-	its_command(ITS_DISCARD | ITS_DEVICE, 3, 0);
-	its_map(3, LPI_FIRST, 0);
-	lost = wait_lpi(LPI_FIRST, 1);
+	its_map(1, LPI_FIRST, 0);
+	its_mask(1, LPI_FIRST, true);
+	its_command(ITS_INT | ITS_DEVICE, 1, 0);
+	kept = device_wait(0);
+	its_mask(1, LPI_FIRST, false);
+	kept = kept && device_wait(1);
+	its_mask(1, LPI_FIRST, true);
+	its_command(ITS_INT | ITS_DEVICE, 1, 0);
+	its_command(ITS_DISCARD | ITS_DEVICE, 1, 0);
+	its_map(1, LPI_FIRST, 0);
+	lost = device_wait(1);
 	say("mask: kept %u, lost %u\n", (uint64_t)kept, (uint64_t)lost);
 }
 
-/* Holds on to the device with requests and interrupts without end. */
-static void storm(void)
-{
-	if (!begin())
-		return;
-	its_map(0, LPI_FIRST, 0);
-	rng_message(0, DOORBELL, 0);
-	say("holding\n");
-	FOREVER rng_write((uint64_t)(uintptr_t)rng_buffer);
-}
-
 /* ---- attacks ---- */
-
-/* Long enough for the manager to hear of what was refused. */
-static void linger(void)
-{
-	uint64_t end = clock_now() + clock_hertz() / 2;
-
-	while (clock_now() < end)
-		;
-}
-
-/* `at=`: where the device is to write; `with=` 1 to 3: where it finds that part of its queue instead. */
-static void dma(void)
-{
-	uint64_t at = argument_number("at", 0), with = argument_number("with", 0);
-	bool done;
-
-	if (!begin())
-		return;
-	if (with != 0)
-		rng_place(with == 1 ? at : 0, with == 2 ? at : 0, with == 3 ? at : 0);
-	done = rng_write(with != 0 ? (uint64_t)(uintptr_t)rng_buffer : at);
-	say("survived: done %u\n", (uint64_t)done);
-	linger();
-}
-
-/* Has it reach for foreign memory as fast as it can, starting it anew whenever it gives up. */
-static void dma_flood(void)
-{
-	if (!begin())
-		return;
-	say("holding\n");
-	FOREVER
-	{
-		rng_place(argument_number("at", 0), 0, 0);
-		rng_kick();
-	}
-}
 
 /* Messages with any data, to addresses around the doorbell: of events that are not mapped, and of others' devices. */
 static void forge(void)
 {
 	uint64_t seen = 0;
 
-	if (!begin())
+	if (!device_begin())
 		return;
 	its_map(0, LPI_FIRST, 0);
 	for (uint32_t data = 1; data < 0x10000; data = data * 2 + 1) {
@@ -162,7 +114,7 @@ static void flood_device(uint64_t device)
 /* All commands for all devices but its own, in turn. */
 static void foreign_devices(void)
 {
-	if (!begin())
+	if (!device_begin())
 		return;
 	for (uint64_t device = 0; device < ALL_DEVICES; device++)
 		if (device << 32 != ITS_DEVICE)
@@ -175,7 +127,7 @@ static void overlapping_collections(void)
 {
 	uint32_t moved = 0;
 
-	if (!begin())
+	if (!device_begin())
 		return;
 	its_map(0, LPI_FIRST, 0);
 	for (uint64_t target = 1; target < 0x400; target++) {
@@ -185,7 +137,7 @@ static void overlapping_collections(void)
 		its_command(0x0e, 0, target << 16); /* MOVALL */
 		its_command(ITS_MOVI | ITS_DEVICE, 0, 0);
 		its_command(ITS_INT | ITS_DEVICE, 0, 0);
-		moved += !wait_lpi(LPI_FIRST, (uint32_t)target);
+		moved += !device_wait((uint32_t)target);
 		if (moved > 1)
 			break;
 	}
@@ -197,7 +149,7 @@ static void malformed_tables(void)
 {
 	uint64_t at = argument_number("at", 0), stalled;
 
-	if (!begin())
+	if (!device_begin())
 		return;
 	write32(GUEST_ITS_BASE + GITS_CTLR, 0);
 	for (uint32_t i = 0; i < GITS_BASERS; i++)
@@ -211,8 +163,7 @@ static void malformed_tables(void)
 	its_start();
 	its_map(0, LPI_FIRST, 0);
 	its_command(ITS_INT | ITS_DEVICE, 0, 0);
-	say("survived: stalled %u, then %u interrupts\n", stalled,
-	    (uint64_t)wait_lpi(LPI_FIRST, 1));
+	say("survived: stalled %u, then %u interrupts\n", stalled, (uint64_t)device_wait(1));
 }
 
 /* Its LPIs' tables at `at=`: what is not its own memory masks them all. */
@@ -227,13 +178,20 @@ static void foreign_lpi_tables(void)
 	its_start();
 	its_map(0, LPI_FIRST, 0);
 	its_command(ITS_INT | ITS_DEVICE, 0, 0);
-	say("survived: %u interrupts\n", (uint64_t)!wait_lpi(LPI_FIRST, 0));
+	say("survived: %u interrupts\n", (uint64_t)!device_wait(0));
+}
+
+/* As a device would, but it is none. */
+static void ring(void)
+{
+	write32(DOORBELL, 0);
+	say("survived: it rang\n");
 }
 
 /* A full queue of the dearest commands, again and again. */
 static void command_storm(void)
 {
-	if (!begin())
+	if (!device_begin())
 		return;
 	its_map(0, LPI_FIRST, 0);
 	say("holding\n");
@@ -245,19 +203,15 @@ static void command_storm(void)
 	}
 }
 
-const struct behaviour behaviours[] = {
-	{"use", use_it},
+const struct behaviour arch_behaviours[] = {
+	{"leave", leave},
 	{"mask", mask_it},
-	{"storm", storm},
-	{"dma", dma},
-	{"dma-flood", dma_flood},
 	{"forge", forge},
 	{"foreign-devices", foreign_devices},
 	{"overlapping-collections", overlapping_collections},
 	{"malformed-tables", malformed_tables},
 	{"foreign-lpi-tables", foreign_lpi_tables},
+	{"ring", ring},
 	{"command-storm", command_storm},
 	{NULL, NULL},
 };
-
-const struct behaviour arch_behaviours[] = {{NULL, NULL}};

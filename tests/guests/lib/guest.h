@@ -95,6 +95,44 @@ void pci_others(void);
 /* Resets it by what its PCI Express capability has for that. */
 void pci_reset(void);
 
+/* ---- rng.c: a virtio-rng at 00:02.0 ---- */
+
+/* Finds the device, and starts it with one queue. False when there is none. */
+bool rng_start(void);
+
+/* Where the queue's parts stand from now on; 0: in this guest's memory. The device has been started anew. */
+bool rng_place(uint64_t descriptors, uint64_t available, uint64_t used);
+
+/* Has it write 64 bytes to @at. True when it says within a second that it did. */
+bool rng_write(uint64_t at);
+
+/* Tells it of a request, and does not wait. */
+void rng_kick(void);
+
+/* 64 bytes that a good request goes to. */
+extern uint8_t rng_buffer[64];
+
+/* Message @vector of its MSI-X table: @address and @data, not masked; the queue uses vector 0. */
+void rng_message(uint32_t vector, uint64_t address, uint32_t data);
+
+/* ---- device.c: a guest that drives it; each architecture's device.c ---- */
+
+/* All that its interrupts need, and the device. False when there is none. */
+bool device_begin(void);
+
+/* Its message 0 becomes an interrupt of vCPU 0. */
+void device_route(void);
+
+/* An interrupt that is not the console's. */
+void device_interrupt(uint32_t interrupt);
+
+/* How many came of message 0, and others. */
+uint32_t device_interrupts(void);
+uint32_t device_strays(void);
+
+/* True when within a second as many have come as that; @count 0: when none comes in a tenth of one. */
+bool device_wait(uint32_t count);
+
 /* ======== From here on each architecture's ======== */
 
 /* ---- what the hypervisor told the guest ---- */

@@ -51,6 +51,7 @@ DEVICE(32, "", "w")
 DEVICE(64, "", "x")
 
 #define ECAM_BASE GUEST_ECAM_BASE
+#define device_barrier() dsb()
 
 /* start.S: x0 to x30 at entry (x0 as 0), SP, VBAR_EL1; where PSCI CPU_ON starts the second vCPU. */
 extern uint64_t entry_regs[33];

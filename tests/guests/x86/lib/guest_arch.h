@@ -57,6 +57,7 @@ DEVICE(32, "l", "k")
 DEVICE(64, "q", "q")
 
 #define ECAM_BASE GUEST_X86_ECAM_BASE
+#define device_barrier() __asm__ volatile("mfence" ::: "memory")
 
 static inline uint64_t rdmsr(uint32_t msr)
 {

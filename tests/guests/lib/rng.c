@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The least of a driver for virtio-rng: virtio 1.2 4.1 (PCI), 2.7 (split queues), 5.4. It writes to memory what nobody can foresee. */
-#include "device.h"
+#include "guest.h"
 
 #define OWN (ECAM_BASE + (2 << 15))
 #define COMMAND 4
@@ -131,9 +131,9 @@ bool rng_start(void)
 
 void rng_kick(void)
 {
-	dsb();
+	device_barrier();
 	queue.available.index = (uint16_t)(queue.available.index + 1);
-	dsb();
+	device_barrier();
 	write16(notify, 0); /* queue 0 is at its beginning (4.1.4.4) */
 }
 

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+PCI functions in guests' hands: DMA through the IOMMU, interrupts without exits, and a guest that has its device reach for what
+is not its own, tells its ITS what it must not, or forges messages. Its neighbours are a guest that checks its memory and one that
+counts the requests and interrupts of a device of its own, with interrupts of the same numbers.
+"""
+import dataclasses
+import hashlib
+import os
+import re
+import subprocess
+
+import pytest
+
+import machines
+from machine import DEPS, ROOT, friendly, guest, linux, manifest
+from test_attacks import Neighbour, tell
+
+pytestmark = pytest.mark.platforms("el2-max", "svm-max")
+
+REQUESTS = 100
+FAULTS_TOLD = 4  # of each VM, in the log
+
+
+def device(n, cores, args, **options):
+    return {**guest("device", cores, args, **options), "devices": machines.device(n)}
+
+
+VMS = {"guard": friendly(1, "do=guard"), "peer": device(0, 2, "do=watch"), "evil": device(1, 3, "do=ask", autostart=0)}
+
+
+@pytest.fixture
+def machine(share):
+    machine = share("devices", manifest(VMS), devices=["virtio-rng"] * 2)
+    machine.wait(r"guard\| guard: on")
+    machine.wait(r"peer\| peer: on")
+    return machine
+
+
+def ask_peer(machine):
+    since = machine.attach("peer")
+    match = machine.wait(r"peer: requests (\d+) wrong (\d+) strange (\d+)\n", since)
+    machine.detach()
+    return [int(number) for number in match.groups()]
+
+
+def quiet_exits(machine):
+    return {reason: n for reason, n in machine.exits()["peer"].items() if reason not in ("console", "total")}
+
+
+class Neighbours(Neighbour):
+    """Nothing happens to either neighbour between the two ends of a `with`."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.requests = ask_peer(self.machine)[0]
+        self.peer_exits = quiet_exits(self.machine)
+
+    def __exit__(self, kind, *arguments):
+        super().__exit__(kind, *arguments)
+        if kind:
+            return
+        requests, wrong, strange = ask_peer(self.machine)
+        while requests == self.requests:
+            requests, wrong, strange = ask_peer(self.machine)
+        assert (wrong, strange) == (0, 0), "the neighbour's device was disturbed"
+        assert quiet_exits(self.machine) == self.peer_exits, "the neighbour came to the hypervisor"
+
+
+def ends(machine, since):
+    machine.send("\r")  # it waits for us to have read what it said
+    machine.wait(r"evil: stop 5/5: cores idle", since)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    line: str
+    at: object = None
+
+
+def storms(backend):
+    return [Case("storm"), *([Case("command-storm")] if backend.arch == "arm64" else [])]
+
+
+# ---- what works -------------------------------------------------------------------------------------------------
+
+def test_a_device_is_used_without_exits(machine):
+    """Two guests have LPI 8192 at once; each request is answered by one interrupt, and none of them exits."""
+    with Neighbours(machine):
+        since = tell(machine, "use")
+        machine.wait(rf"device: {REQUESTS} of {REQUESTS} requests, {REQUESTS} interrupts, 0 strange\n", since)
+        ends(machine, since)
+    exits = machine.exits()["evil"]
+    assert exits["intc"] <= 60 and exits["pci"] <= 100
+
+
+@pytest.mark.platforms("el2-max")
+def test_masked_interrupts_wait_and_discarded_ones_are_lost(machine):
+    with Neighbours(machine):
+        since = tell(machine, "mask")
+        machine.wait(r"mask: kept 1, lost 1\n", since)
+        ends(machine, since)
+
+
+@pytest.mark.platforms("el2-max")
+def test_the_next_guest_finds_nothing_pending(machine):
+    with Neighbours(machine):
+        since = tell(machine, "leave")
+        machine.wait(r"left\n", since)
+        ends(machine, since)
+        since = tell(machine, "use")
+        machine.wait(rf"device: {REQUESTS} of {REQUESTS} requests, {REQUESTS} interrupts, 0 strange\n", since)
+        ends(machine, since)
+
+
+@pytest.mark.cases(of=storms)
+def test_stopped_in_the_middle(machine, case):
+    """Its device writes and interrupts, or its ITS has a full queue, when the stop comes: its memory stays zero."""
+    for _ in range(3):
+        with Neighbours(machine):
+            since = tell(machine, case.line)
+            machine.wait(r"holding\n", since)
+            machine.detach()
+            machine.stop("evil")
+            assert {state for _, _, state in machine.memory("evil")} == {"clean"}
+            assert not any(machine.vm_bytes("evil")), "a write came late"
+
+
+# ---- DMA --------------------------------------------------------------------------------------------------------
+
+def target(machine, where):
+    """A place as the device is told it; guests' addresses and the machine's are the same to a hostile guest."""
+    if where == "neighbour":
+        return machine.memory("guard")[0][0] + 0x100000
+    if where == "peer":
+        return machine.memory("peer")[0][0]
+    if where == "hypervisor":
+        return int(re.search(r"hypervisor: core 0, memory (0x\w+)-", machine.text).group(1), 16)
+    return where
+
+
+# Guests' addresses and the machine's; those of VMs and the hypervisor are known when it runs.
+REFUSED = {
+    "arm64": {"neighbour": "neighbour", "peer": "peer", "hypervisor": "hypervisor", "zero": 0, "behind its memory": 0x40400000,
+              "last page": 0xfffffff000, "behind the last page": 0x10000000000, "distributor": 0x08000000, "ITS": 0x08080000, "its ITS": 0x08100000,
+              "beside the doorbell": 0x08111000, "SMMU": 0x09050000, "UART": 0x09000000, "configuration space": 0x3f010000,
+              "machine's configuration space": 0x4010000000, "its own BAR": 0x20000000, "machine's BARs": 0x8000000000},
+    "x86_64": {"neighbour": "neighbour", "peer": "peer", "hypervisor": "hypervisor", "behind its memory": 0x400000,
+               "last page": 0xfffffffff000, "IOAPIC": 0xfec00000, "HPET": 0xfed00000, "IOMMU": 0xfed90000, "flash": 0xffc00000,
+               "doorbell": 0xfee00000, "its own BAR": 0xc0000000, "configuration space": 0xe0010000,
+               "machine's configuration space": 0xb0000000, "machine's BARs": 0xe000000000},
+}
+
+
+def refused(backend):
+    return [Case(name.replace(" ", "-"), at) for name, at in REFUSED[backend.arch].items()]
+
+
+@pytest.mark.cases(of=refused)
+def test_dma_is_refused(machine, case):
+    at = target(machine, case.at)
+    with Neighbours(machine):
+        since = tell(machine, f"dma at={at:#x}")
+        machine.wait(r"survived: done \d\n", since)
+        ends(machine, since)
+        machine.wait(rf"evil: stream 0x200, write at {at:#x}: DMA refused", since)
+    assert machine.text[since:].count("DMA refused") <= FAULTS_TOLD
+
+
+@pytest.mark.parametrize("part", [1, 2, 3], ids=["descriptors", "available", "used"])
+@pytest.mark.parametrize("where", ["neighbour", "hypervisor"])
+def test_queues_in_foreign_memory_are_refused(machine, where, part):
+    at = target(machine, where)
+    with Neighbours(machine):
+        since = tell(machine, f"dma at={at:#x} with={part}")
+        machine.wait(r"survived: done 0\n", since)
+        ends(machine, since)
+        machine.wait(r"evil: stream 0x200, (read|write) at 0x\w+: DMA refused", since)
+
+
+def test_a_flood_of_refused_dma_is_cut_off(machine):
+    with Neighbours(machine):
+        since = tell(machine, "dma-flood at=0x1000")
+        machine.wait(r"holding\n", since)
+        machine.detach()
+        machine.wait(r"evil: stream 0x200, .*: too many DMAs refused: function cut off", since)
+        machine.stop("evil")
+    since = tell(machine, "use")  # the next start has it again
+    machine.wait(rf"device: {REQUESTS} of {REQUESTS} requests", since)
+    ends(machine, since)
+
+
+# ---- the ITS ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.platforms("el2-max")
+@pytest.mark.parametrize("line, answer", [
+    ("forge", "0 interrupts, 0 strange"),
+    ("foreign-devices", "0 interrupts, 0 strange"),
+    ("overlapping-collections", "0 moved away"),
+    ("malformed-tables at={neighbour}", "stalled 1, then 1 interrupts"),
+    ("malformed-tables at={hypervisor}", "stalled 1, then 1 interrupts"),
+    ("malformed-tables at=0x8080000", "stalled 1, then 1 interrupts"),
+    ("foreign-lpi-tables at={neighbour}", "0 interrupts"),
+    ("foreign-lpi-tables at={hypervisor}", "0 interrupts"),
+])
+def test_the_its_does_nothing_for_others(machine, line, answer):
+    line = line.format(neighbour=hex(target(machine, "neighbour") & ~0xffff), hypervisor=hex(target(machine, "hypervisor")))
+    with Neighbours(machine):
+        since = tell(machine, line)
+        machine.wait(rf"survived: {answer}\n", since)
+        ends(machine, since)
+
+
+@pytest.mark.platforms("el2-max")
+def test_the_doorbell_is_for_devices_only(machine):
+    """A processor's store there would be a message of device 0."""
+    with Neighbours(machine):
+        since = tell(machine, "ring")
+        machine.wait(r"evil: abort 1/6: store to unowned memory", since)
+        machine.wait(r"evil: stop 5/5: cores idle", since)
+
+
+# ---- messages ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.platforms("svm-max")
+@pytest.mark.parametrize("line", ["forge", "forge-index"])
+def test_forged_messages_reach_nobody(machine, line):
+    """In its MSI-X table: what is not for a core of its own stays masked, and an index is no index there."""
+    with Neighbours(machine):
+        since = tell(machine, line)
+        machine.wait(r"survived: 0 interrupts, 0 strange\n", since)
+        ends(machine, since)
+
+
+@pytest.mark.platforms("svm-max")
+def test_a_message_may_change(machine):
+    with Neighbours(machine):
+        since = tell(machine, "remap")
+        machine.wait(r"survived: 16 of 16\n", since)
+        ends(machine, since)
+
+
+@pytest.mark.platforms("svm-max")
+@pytest.mark.parametrize("at", [0xfee00000, 0xfee01000, 0xfee02000, 0xfee03000], ids=hex)
+def test_messages_by_dma_are_refused(machine, at):
+    """Its used ring stands where messages go: its entries are 0 to 3 and 64, as vectors and as indexes."""
+    with Neighbours(machine):
+        since = tell(machine, f"dma at={at:#x} with=3")
+        machine.wait(r"evil: stream 0x200, write at 0xfee00000: DMA refused", since)
+        machine.wait(r"survived: done 0\n", since)
+        ends(machine, since)
+
+
+# ---- Linux ------------------------------------------------------------------------------------------------------
+
+MODULES = os.path.join(DEPS, "guest/modules")
+DISK_MIB = 8
+INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for m in virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do insmod /modules/$m.ko; done
+while [ ! -b /dev/vda ]; do sleep 0.1; done
+echo "disk ready"
+read line
+while true; do
+	echo 3 >/proc/sys/vm/drop_caches
+	set -- $(md5sum /dev/vda)
+	echo "disk $1"
+	read line
+done
+"""
+
+
+def initrd(folder):
+    """Of a guest that reads its disk whenever a line is typed."""
+    init = os.path.join(folder, "disk-init")
+    with open(init, "w", encoding="ascii") as f:
+        f.write(INIT)
+    modules = [f"{os.path.join(MODULES, name)}=/modules/{name}"
+               for name in ("virtio_pci_modern_dev.ko", "virtio_pci_legacy_dev.ko", "virtio_pci.ko", "virtio_blk.ko")]
+    out = os.path.join(folder, "disk.gz")
+    subprocess.run([os.path.join(ROOT, "tools/mkinitrd"), out, os.path.join(DEPS, "guest/busybox"), *modules,
+                    f"{init}=/init"], check=True)
+    return out
+
+
+@pytest.mark.platforms("el2-max")
+def test_linux_reads_its_disk_without_exits(boot, tmp_path):
+    """The set-up of ITS and redistributors stays in its bounds; reading the whole disk exits for nothing but the console and IPIs."""
+    data = os.urandom(DISK_MIB << 20)
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(data)
+    digest = hashlib.md5(data).hexdigest()
+    vm = {**linux("disk", [1, 2], args="quiet"), "devices": machines.device(0)}
+    machine = boot(manifest({"disk": vm}), files={"initrd.gz": initrd(str(tmp_path))}, memory=768,
+                   devices=[f"virtio-blk,file={disk}"])
+    machine.booted()
+    machine.wait(r"disk\| disk ready")
+    counts = machine.settled("disk")
+    assert counts["intc"] <= 300, "250 of the ITS, 50 of redistributors; the distributor's are among them"
+    for _ in range(2):
+        since = machine.attach("disk")
+        machine.send("\r")
+        assert machine.wait(r"disk ([0-9a-f]{32})\n", since).group(1) == digest
+        machine.detach()
+        after = machine.settled("disk")
+        assert {r: n for r, n in after.items() if r not in ("console", "ipi", "total")} == \
+            {r: n for r, n in counts.items() if r not in ("console", "ipi", "total")}
