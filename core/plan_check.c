@@ -500,12 +500,14 @@ static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
 static enum bh_error check_function(const struct check *c, const struct plan_vm *vm, uint32_t slot)
 {
 	const struct plan_function *f = &vm->function[slot];
-	const struct machine_function *facts = &c->machine->function[f->function];
+	const struct machine_function *facts = c->machine->function;
 	const char *wrong = NULL;
 
 	if (f->function >= c->machine->nfunctions || f->device < 2 || f->device > 31)
-		wrong = "it or its place does not exist";
-	else if ((facts->flags & KINDS) != FUNCTION_FLR)
+		return REFUSE(c, "plan: VM %s: PCI function %u or its place does not exist",
+			      vm->name, f->function);
+	facts += f->function;
+	if ((facts->flags & KINDS) != FUNCTION_FLR)
 		wrong = "it cannot be given";
 	else if (facts->iommu == MACHINE_NONE && vm->dma_trusted == 0)
 		wrong = "no IOMMU checks it";
