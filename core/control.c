@@ -190,14 +190,15 @@ static void answer(const struct frame *request, const void *tree)
 	struct payload p;
 
 	payload_begin(&p, out.payload);
+	payload_u32(&p, "error", BH_OK); /* before a list's nodes: behind them nobody finds it */
 	enum bh_error error = message_handle(request->type, tree, &p, &report);
 
 	if (error != BH_OK) { /* nothing but that */
 		payload_begin(&p, out.payload);
+		payload_u32(&p, "error", (uint32_t)error);
 		payload_text(&p, "detail",
 			     report.text[0] != '\0' ? report.text : bh_strerror(error));
 	}
-	payload_u32(&p, "error", (uint32_t)error);
 	put_frame((enum message)request->type, FRAME_ANSWER, request->request, payload_end(&p));
 }
 

@@ -93,6 +93,9 @@ static enum bh_error do_ping(struct request *r)
 	uint32_t size = 0;
 	const void *data = get_bytes(r->tree, "data", &size);
 
+	if (size > FRAME_DATA_MAX)
+		return bh_fail(r->report, BH_TOO_BIG, "data: %u bytes; at most %u are allowed",
+			       size, (uint32_t)FRAME_DATA_MAX);
 	if (data != NULL)
 		payload_bytes(r->answer, "data", data, size);
 	payload_u64(r->answer, "time-us", microseconds(arch_ticks()));

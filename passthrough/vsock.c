@@ -45,7 +45,10 @@ static_assert(sizeof(struct packet_header) == 44, "struct virtio_vsock_hdr");
 #define EVENT_BYTES 4U /* struct virtio_vsock_event */
 #define EVENT_BUFFERS 8U
 #define PACKET_BYTES (BUFFER_BYTES - (uint32_t)sizeof(struct packet_header))
-/* What the peer may have on its way: at least half of each buffer may be filled with less than a packet's worth. */
+/*
+ * What the peer may have on its way: at least half of each buffer may be filled with less than a packet's worth. More than
+ * all buffers hold it cannot send, whatever it thinks of its credit.
+ */
 #define CREDIT (VIRTQ_SIZE * PACKET_BYTES / 2)
 #define CONTROL_BUFFERS 8U /* of the transmit queue's: not for data */
 
@@ -63,7 +66,6 @@ static struct {
 	uint32_t sent;
 	uint32_t peer_alloc;
 	uint32_t peer_forwarded;
-	uint32_t received;
 	uint32_t forwarded;
 	uint32_t told; /* the value of @forwarded that the peer knows */
 	bool tell; /* it asked, or is short of credit */
@@ -101,7 +103,7 @@ void vsock_use(const struct plan_card *card, pa_t bounce)
 		v.queue[i].rings = pa_to_ptr(rings_page(i));
 }
 
-/* The device broke the rules, or said that it is broken: nothing of it is used until it is set up anew. */
+/* The device broke the rules, or does not answer: nothing of it is used until it is set up anew. */
 static void give_up(void)
 {
 	virtio_reset(v.card);
@@ -195,21 +197,31 @@ void vsock_connect(uint32_t port)
 			 (UINT32_MAX - FIRST_PORT); /* late packets of the last one have another */
 	v.peer_port = port;
 	v.sent = v.peer_alloc = v.peer_forwarded = 0;
-	v.received = v.forwarded = v.told = 0;
+	v.forwarded = v.told = 0;
 	v.tell = false;
 	if (send_control(OP_REQUEST, 0))
 		v.state = VSOCK_CONNECTING;
+}
+
+/* What has not been read of the last packet is lost. */
+static void hang_up(void)
+{
+	if (v.left != 0)
+		offer_rx(v.id);
+	v.left = 0;
+	v.state = VSOCK_CLOSED;
 }
 
 void vsock_close(void)
 {
 	if (v.state == VSOCK_CLOSED)
 		return;
-	if (v.left != 0)
-		offer_rx(v.id);
-	v.left = 0;
+	if (v.state == VSOCK_CONNECTING) { /* no answer at all: the device may be what is dead */
+		give_up();
+		return;
+	}
+	hang_up();
 	send_control(OP_RST, SHUTDOWN_BOTH);
-	v.state = VSOCK_CLOSED;
 }
 
 static bool is_ours(const struct packet_header *h)
@@ -239,11 +251,6 @@ static bool handle(const struct packet_header *h, uint32_t id)
 	case OP_RW:
 		if (v.state != VSOCK_OPEN || h->length == 0)
 			return false;
-		v.received += h->length;
-		if (v.received - v.forwarded > CREDIT) { /* it was told how much it may send */
-			vsock_close();
-			return false;
-		}
 		v.id = id;
 		v.at = sizeof(*h);
 		v.left = h->length;
@@ -253,14 +260,16 @@ static bool handle(const struct packet_header *h, uint32_t id)
 	}
 }
 
-/* Packets up to the next one with data. */
+/* Packets up to the next one with data; in one go no more than there are buffers, of a device that never stops. */
 static void take_packets(void)
 {
 	bool offered = false;
 	uint32_t id, size;
 	enum bh_error error = BH_OK;
 
-	while (v.left == 0 && (error = virtq_take(&v.queue[RX], &id, &size)) == BH_OK) {
+	for (uint32_t i = 0; i < VIRTQ_SIZE && v.left == 0 &&
+			     (error = virtq_take(&v.queue[RX], &id, &size)) == BH_OK;
+	     i++) {
 		struct packet_header header;
 
 		memcpy(&header, pa_to_ptr(buffer(RX, id)), sizeof(header));
@@ -284,10 +293,11 @@ static void take_packets(void)
 static void take_events(void)
 {
 	uint32_t id, size;
-	enum bh_error error;
+	enum bh_error error = BH_OK;
 
-	while ((error = virtq_take(&v.queue[EVENT], &id, &size)) == BH_OK) {
-		v.state = VSOCK_CLOSED;
+	for (uint32_t i = 0;
+	     i < EVENT_BUFFERS && (error = virtq_take(&v.queue[EVENT], &id, &size)) == BH_OK; i++) {
+		hang_up();
 		v.cid = read_cid();
 		virtq_offer(&v.queue[EVENT], id, event_buffer(id), EVENT_BYTES, true);
 		virtq_kick(&v.queue[EVENT]);
@@ -314,7 +324,7 @@ uint32_t vsock_read(void *to, uint32_t size)
 	uint8_t *bytes = to;
 	uint32_t done = 0;
 
-	while (done < size && v.left != 0) {
+	for (uint32_t i = 0; i < VIRTQ_SIZE && done < size && v.left != 0; i++) {
 		uint32_t part = v.left < size - done ? v.left : size - done;
 
 		memcpy(bytes + done, (uint8_t *)pa_to_ptr(buffer(RX, v.id)) + v.at, part);

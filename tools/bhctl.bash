@@ -16,7 +16,7 @@ _bhctl_options() {
 		echo --cores --core-count --memory --kernel --initrd --cmdline --boot-protocol --console --no-console --restart \
 			--restart-limit --autostart --start --manifest
 		;;
-	stop) echo --grace ;;
+	stop) echo --grace --no-wait ;;
 	console) echo --tail --no-follow --no-input ;;
 	logs) echo --follow ;;
 	events) echo --since --count ;;

@@ -274,9 +274,21 @@ class Machine:
         vm.wanted = None if vm.kept else "stopped"
         self.tell(event, vm, why)
 
-    def stop(self, vm):
+    def stop(self, vm, grace=0):
+        """@grace: seconds in which the guest may end by itself"""
         self.must_be(vm, ("running",), "stopped")
-        self.end(vm, "stopped")
+        if grace == 0:
+            self.end(vm, "stopped")
+            return
+        vm.wanted = "stopped"
+        timer = threading.Timer(grace, self.end_grace, (vm,))
+        timer.daemon = True
+        timer.start()
+
+    def end_grace(self, vm):
+        with self.lock:
+            if vm.state == "running" and vm.wanted == "stopped":
+                self.end(vm, "stopped")
 
     def abort(self, vm):
         self.must_be(vm, ("running",), "aborted")
@@ -454,9 +466,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(204, "application/json")
 
     def act(self, m, vm, verb):
-        self.body()
+        options = json.loads(self.body() or b"{}")
         with m.lock:
-            getattr(m, verb)(vm)
+            getattr(m, verb)(vm, **({"grace": options["grace_ms"] / 1000} if options else {}))
             self.reply(200, vm.describe())
 
     def upload(self, m, vm, image):

@@ -250,7 +250,7 @@ def test_http_on_tcp(start):
         port = s.getsockname()[1]
     start(("m1",), "--http", f"127.0.0.1:{port}")
     with socket.create_connection(("127.0.0.1", port)) as s:
-        s.sendall(b"GET /v1/machines HTTP/1.1\r\nHost: x\r\n\r\n")
+        s.sendall(b"GET /v1/machines HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in s.recv(4096)
 
 

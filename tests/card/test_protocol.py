@@ -28,6 +28,7 @@ BREACHES = {
     "no tree": lambda h: h.send(LOG, b"\xff" * 64),
     "a truncated tree": lambda h: h.send(LOG, GOOD_LOG[:-8]),
     "a longer tree": lambda h: h.send(LOG, GOOD_LOG + b"\0" * 8),
+    "a tree whose parts are not aligned": lambda h: h.send(LOG, GOOD_LOG[:16] + cell(41) + GOOD_LOG[20:]),
     "no payload": lambda h: h.send(LOG),
     "log without text": lambda h: h.send(LOG, tree({"dropped": cell(0)})),
     "log whose text is no string": lambda h: h.send(LOG, tree({"text": b"abc", "dropped": cell(0)})),
