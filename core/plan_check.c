@@ -519,6 +519,16 @@ static enum bh_error check_function(const struct check *c, const struct plan_vm 
 		     : BH_OK;
 }
 
+/* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */
+static bool may_have_lpis(const struct check *c, const struct plan_vm *vm)
+{
+	bool may = true;
+
+	for (uint32_t i = 0; c->machine->arm64.one_lpi_owner != 0 && i < c->plan->nvms; i++)
+		may = may && (&c->plan->vm[i] == vm || c->plan->vm[i].nfunctions == 0);
+	return may || vm->nfunctions == 0;
+}
+
 static enum bh_error check_functions(const struct check *c, const struct plan_vm *vm)
 {
 	const struct plan_region *last = &vm->region[vm->nregions - 1];
@@ -528,6 +538,12 @@ static enum bh_error check_functions(const struct check *c, const struct plan_vm
 	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE(c, "plan: VM %s: %u functions, or too much RAM beside them", vm->name,
 			      vm->nfunctions);
+	if (!may_have_lpis(c, vm))
+		return REFUSE(
+			c,
+			"plan: VM %s: with this interrupt controller one VM alone may have PCI "
+			"functions",
+			vm->name);
 	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
 		error = check_function(c, vm, i);
 	return error;
