@@ -324,8 +324,8 @@ DEVICE_CASES = {
 }
 # What only the loader can know: how many VFs there could be.
 VF_CASES = {
-    "vf-beyond-the-limit": (["igb"], None, changed(devices=f"{FIRST}/vf7"),
-                            f"/vms/one: devices: '{FIRST}/vf7' is not there: that function has 7 virtual functions, from vf0 on"),
+    "vf-beyond-the-limit": (["igb"], None, changed(devices=f"{FIRST}/vf8"),
+                            f"/vms/one: devices: '{FIRST}/vf8' is not there: that function has 8 virtual functions, from vf0 on"),
     "vf-of-none": (["virtio-rng"], None, changed(devices=f"{FIRST}/vf0"),
                    f"/vms/one: devices: '{FIRST}/vf0' is not there: that function has no virtual functions"),
 }

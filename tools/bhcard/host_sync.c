@@ -210,6 +210,7 @@ static bool take_hello(void *context, const void *tree)
 		host->plan.management_core = facts->management_core;
 		host->plan.console_interrupt = facts->console_interrupt;
 		host->plan.core = facts->core;
+		host->plan.card.function = MACHINE_NONE; /* the resident check knows it */
 		host->plan.nimages = facts->nimages;
 		memcpy(host->plan.images, facts->images, sizeof(facts->images));
 		for (struct vm *vm = host->vms; vm; vm = vm->next) {

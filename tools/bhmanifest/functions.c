@@ -167,6 +167,8 @@ enum bh_error read_functions(const void *fdt, struct machine *machine, struct bh
 	int parent = fdt_path_offset(fdt, "/functions");
 	enum bh_error error = BH_OK;
 
+	if (parent < 0)
+		return BH_OK;
 	fdt_for_each_subnode(r.node, fdt, parent)
 	{
 		if (machine->nfunctions == MACHINE_MAX_FUNCTIONS)
