@@ -45,7 +45,7 @@ static_assert(sizeof(struct packet_header) == 44, "struct virtio_vsock_hdr");
 #define EVENT_BYTES 4U /* struct virtio_vsock_event */
 #define EVENT_BUFFERS 8U
 #define PACKET_BYTES (BUFFER_BYTES - (uint32_t)sizeof(struct packet_header))
-#define CREDIT (256U * (uint32_t)KIB) /* what the peer may have on its way and we have not read */
+#define CREDIT (128U * (uint32_t)KIB) /* what the peer may have on its way and we have not read */
 #define CONTROL_BUFFERS 8U /* of the transmit queue's: not for data */
 
 static struct {
