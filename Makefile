@@ -213,11 +213,11 @@ ctl-tests-%:
 matrix: ## write docs/behaviour.md from the tables of the system tests
 	$(Q)$(PYTHON) tests/system/matrix.py
 
-bench: plugins $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
+bench: plugins $(addprefix $(H)/,vm_memory bhcard bhvsock vsock_source) ## measure the figures of docs/benchmarks.md, write build/bench.json
 	$(call each_arch,image bench-initrd guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) $(PYTHON) tests/bench/run $(BENCH_ARGS)
 
-bench-initrd: $(B)/bench/initrd.gz
+bench-initrd: $(B)/bench/initrd.gz $(B)/bench/vsock-initrd.gz
 
 bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench
@@ -316,7 +316,7 @@ $(B)/include/bulkhead/version.h: FORCE
 RESIDENT_OBJS := $(patsubst %,$(B)/resident/%.o,$(basename $(RESIDENT_SRCS)))
 RESIDENT_LIB_OBJS := $(LIB_SRCS:$(DEPS)/%.c=$(B)/resident/deps/%.o)
 
-$(B)/resident/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/resident/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) -w -c $< -o $@
@@ -390,7 +390,7 @@ $(B)/bulkhead.efi: $(B)/bulkhead.so
 # host_objects KIND COMPILER FLAGS: how build/host/KIND/*.o and its archive libbulkhead.a are made. bhmanifest (plain) has the
 # limits of the image; tests have the default ones, which their expectations name.
 define host_objects
-$(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
+$(H)/$(1)/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(LIB_FLAGS) -w -c $$< -o $$@
 

@@ -7,10 +7,14 @@
 
 /* ---- Payloads ---- */
 
+#define PAYLOAD_FIRST 256
+
 void payload_begin(struct payload *p, void *buffer)
 {
 	p->tree = buffer;
-	p->full = fdt_create(buffer, FRAME_PAYLOAD_MAX) != 0 ||
+	/* fdt_create() clears what it is given, and most payloads are small. */
+	p->full = fdt_create(buffer, PAYLOAD_FIRST) != 0 ||
+		  fdt_resize(buffer, buffer, FRAME_PAYLOAD_MAX) != 0 ||
 		  fdt_finish_reservemap(buffer) != 0 || fdt_begin_node(buffer, "") != 0;
 }
 

@@ -13,7 +13,7 @@ _bhctl_options() {
 	case $1 in
 	list) echo --quiet ;;
 	create)
-		echo --cores --core-count --memory --kernel --initrd --cmdline --boot-protocol --console --no-console --restart \
+		echo --cores --core-count --memory --kernel --initrd --cmdline --device --dma-trusted --boot-protocol --console --no-console --restart \
 			--restart-limit --autostart --start --manifest
 		;;
 	stop) echo --grace --no-wait ;;
@@ -33,7 +33,7 @@ _bhctl_values() {
 	--machine) _bhctl_ask --json info | sed -n 's/^    "name": "\(.*\)",$/\1/p' ;;
 	--restart) echo never on-failure always ;;
 	--boot-protocol) echo linux pvh ;;
-	--cores | --core-count | --memory | --cmdline | --restart-limit | --grace | --tail | --since | --count | --interval) ;;
+	--cores | --core-count | --memory | --cmdline | --device | --restart-limit | --grace | --tail | --since | --count | --interval) ;;
 	*) return 1 ;;
 	esac
 }

@@ -23,7 +23,8 @@ MIB = 1 << 20
 BLOCK = 2 * MIB
 NAME = re.compile(r"[a-z0-9-]{1,31}$")
 PAGE = pathlib.Path(__file__).parents[2] / "tools/bhcard/web/index.html"
-SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart"}
+SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart", "devices",
+        "dma_trusted"}
 REASONS = ["call", "ipi", "intc", "console", "register", "port", "cpuid", "nmi", "stop", "illegal"]
 KEPT_EVENTS, KEPT_CONSOLE = 256, 256 * 1024
 

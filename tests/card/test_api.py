@@ -40,6 +40,8 @@ def test_bad_requests(card, body, sentence):
     ({"core_count": None, "cores": [64]}, "BH_NO_SUCH_CORE", "/vms/web: cores: "),
     ({"bootargs": "a\nb"}, "BH_BAD_VALUE", "/vms/web: bootargs: byte 0x0a"), ({"bootargs": "x" * 1024}, "BH_TOO_BIG", "/vms/web: bootargs"),
     ({"boot_protocol": "multiboot"}, "BH_BAD_VALUE", "/vms/web: boot-protocol"), ({"console": "vga"}, "BH_BAD_VALUE", "/vms/web: console"),
+    ({"devices": [1]}, "BH_BAD_REQUEST", "VM: devices: strings are wanted"), ({"devices": ["eth0"]}, "BH_BAD_VALUE", "/vms/web: devices"),
+    ({"devices": ["0000:01:00.0"] * 2}, "BH_BAD_VALUE", "/vms/web: devices"),
 ])
 def test_the_manifests_own_refusals(card, change, error, sentence):
     answer = card.ask("POST", VMS, {k: v for k, v in {**GOOD, **change}.items() if v is not None})

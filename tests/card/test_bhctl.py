@@ -217,11 +217,13 @@ def test_create_says_nothing_and_uploads(ctl, tmp_path):
     initrd.write_bytes(b"x" * 5000)
     assert ctl.done("create", "web", "--core-count", "2", "--memory", "1G", "--kernel", ctl.kernel, "--initrd", initrd,
                     "--cmdline", "a=b c", "--no-console", "--restart", "always", "--restart-limit", "5,600", "--autostart",
-                    "--boot-protocol", "linux") == ""
+                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted") == ""
     vm = ctl.json("info", "web")
     assert vm["state"] == "defined"
     assert vm["spec"] == {"name": "web", "core_count": 2, "memory": "1G", "bootargs": "a=b c", "console": "none", "autostart": True,
-                          "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600}}
+                          "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600},
+                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True}
+    assert "device  0000:01:00.0" in re.sub(r" +", "  ", ctl.done("info", "web"))
     assert [vm["images"][i]["size"] for i in ("kernel", "initrd")] == [KERNEL_BYTES, 5000]
 
 
@@ -273,7 +275,7 @@ def test_the_demo_is_a_manifest(ctl, tmp_path):
 
 @pytest.mark.parametrize("old, new, sentence", [
     ('bootargs = "quiet";', 'colour = "red";', "/vms/web: colour: this property is not known"),
-    ('bootargs = "quiet";', 'devices = "0000:01:00.0";', "/vms/web: devices: 0000:01:00.0 cannot be given"),
+    ('bootargs = "quiet";', "devices = <1>;", "/vms/web: devices: a string is allowed"),
     ('bootargs = "quiet";', "bootargs = <1>;", "/vms/web: bootargs: a string is allowed"),
     ("cores = <1 2>;", "cores = [01];", "/vms/web: cores: cells are allowed"),
     ("core-count = <1>;", "core-count = <1 2>;", "/vms/db: core-count: one cell is allowed"),

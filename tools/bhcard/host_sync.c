@@ -248,15 +248,29 @@ static void down(void *context, const char *why)
 
 /* ---- What comes unasked ---- */
 
+/* Who it has is not known before the list comes, but what they say until then is not to be lost. */
+static struct vm *speaker(struct host *host, const char *name)
+{
+	struct vm *vm = host_find(host, name);
+	uint32_t count = 0;
+
+	for (const struct vm *other = host->vms; other; other = other->next)
+		count++;
+	if (vm || host->is_synced || count >= CONFIG_MAX_VMS || !spec_name_valid(name))
+		return vm;
+	return host_new_vm(host, name);
+}
+
 static bool take_console(struct host *host, const void *tree)
 {
 	const char *name = tree_string(tree, 0, "vm");
 	uint32_t size = 0;
 	const void *data = tree_bytes(tree, 0, "data", &size);
-	struct vm *vm = name ? host_find(host, name) : NULL;
+	struct vm *vm = NULL;
 
 	if (!name || !data || size > FRAME_DATA_MAX)
 		return false;
+	vm = speaker(host, name);
 	if (vm && size != 0) {
 		spool_write(vm->console, data, size);
 		feed_publish(&vm->output, data, size);

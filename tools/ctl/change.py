@@ -179,6 +179,10 @@ def spec_of(args):
         spec["bootargs"] = args.cmdline
     if args.boot_protocol:
         spec["boot_protocol"] = args.boot_protocol
+    if args.device:
+        spec["devices"] = args.device
+    if args.dma_trusted:
+        spec["dma_trusted"] = True
     if args.autostart:
         spec["autostart"] = True
     spec["restart"] = {"policy": args.restart, **(args.restart_limit or {})}
