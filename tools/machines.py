@@ -84,7 +84,7 @@ def device(n, function=0):
 
 
 # What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
-# "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img". The networks of all of them are one.
+# "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img", "virtio-blk,file=disk.img,snapshot=on". The networks of all of them are one.
 MODERN = "iommu_platform=on,disable-legacy=on"
 DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
@@ -103,10 +103,10 @@ def _function(name, place, *more):
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
     if property and not any(option.startswith(property + "=") for option in options):
-        files = [option for option in options if option.startswith("file=")]
+        files = [option for option in options if option.startswith(("file=", "snapshot="))]
         options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
-        args = ["-drive", f"if=none,id={behind},format=raw,{files[0]}"] if files else args
+        args = ["-drive", f"if=none,id={behind},format=raw,{','.join(files)}"] if files else args
         options.append(f"{property}={behind}")
     return [*args, "-device", ",".join([device, place, *more, *options])]
 
