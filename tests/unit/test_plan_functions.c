@@ -170,6 +170,14 @@ static void trusted_dma(void **state)
 	assert_int_equal(plan.vm[0].dma_trusted, 1);
 }
 
+/* Of few streams the table is smaller than a page. */
+static void tables_are_whole_pages(void **state)
+{
+	(void)state;
+	for (machine.nfunctions = 13; machine.nfunctions > 0; machine.nfunctions--)
+		assert_true(is_aligned(plan_iommu_bytes(&machine), PAGE_SIZE));
+}
+
 /* With a GIC that nobody has shown to keep LPIs of one number apart. */
 static void one_vm_alone_has_lpis(void **state)
 {
@@ -552,6 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(functions_are_given),
 		T(one_vm_alone_has_lpis),
+		T(tables_are_whole_pages),
 		T(large_wide_bars_go_up),
 		T(a_narrow_bar_must_fit_below),
 		T(small_wide_bars_go_up_when_it_is_full_below),
