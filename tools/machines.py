@@ -63,11 +63,13 @@ CARD = "0000:00:10.0"
 
 
 def _card(path, memory):
-    """QEMU's arguments for a card whose backend listens at @path; none without. It reaches all of the machine's memory."""
+    """QEMU's arguments for a card whose backend listens at @path, or for several; none without. They reach all memory."""
     if not path:
         return []
-    return ["-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-chardev", f"socket,id=card,path={path}",
-            "-device", "vhost-user-vsock-pci,chardev=card,addr=10.0"]
+    arguments = ["-object", f"memory-backend-memfd,id=ram,size={memory},share=on"]
+    for i, one in enumerate([path] if isinstance(path, str) else path):
+        arguments += ["-chardev", f"socket,id=card{i},path={one}", "-device", f"vhost-user-vsock-pci,chardev=card{i},addr=1{i}.0"]
+    return arguments
 
 
 # Where the first of the devices that VMs may have is, as manifests name it; the next ones stand on the buses after it. Root ports

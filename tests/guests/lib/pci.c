@@ -9,6 +9,7 @@
 #define CAPABILITIES 0x34
 #define CAP_PCIE 0x10
 #define CAP_MSIX 0x11
+#define QUEUES 0x12 /* of a virtio function, in BAR 4 (virtio 1.2 4.1.4.3) */
 #define MSIX_ALL 0xc0000000U
 
 static uint32_t capability(uint32_t id)
@@ -91,7 +92,12 @@ void pci_move(void)
 		write8(OWN + bar + 3, (uint8_t)(to >> 24));
 		moved += read32(OWN + bar) != before;
 	}
-	say("survived: %u BARs moved\n", moved);
+	uint64_t registers =
+		(uint64_t)read32(OWN + BARS + 20) << 32 | (read32(OWN + BARS + 16) & ~0xfU);
+
+	write16(OWN + COMMAND, 2);
+	say("survived: %u BARs moved, %u queue\n", moved, (uint64_t)read16(registers + QUEUES));
+	write16(OWN + COMMAND, 0);
 }
 
 void pci_others(void)
@@ -115,7 +121,7 @@ void pci_reset(void)
 {
 	uint32_t pcie = capability(CAP_PCIE);
 
-	write16(OWN + COMMAND, 2);
+	write16(OWN + COMMAND, 6);
 	uint32_t before = read32(OWN + BARS + 16);
 
 	write16(OWN + pcie + 8, 0x8000 | read16(OWN + pcie + 8));
