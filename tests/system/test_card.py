@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from machine import SECONDS, manifest  # before the two: it knows where they are
+from machine import SECONDS, guest, manifest  # before the two: it knows where they are
 
 from cardside import MACHINE, CardSide
-from machines import CARD
+from machines import CARD, device
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 
@@ -223,6 +223,23 @@ BAD_STREAMS = {
     "no tree": WELCOME + frame(PING, 1, 1, b"x" * 64),
     "half a tree": WELCOME + frame(PING, 1, 1, struct.pack(">10I", 0xd00dfeed, 4096, 56, 64, 40, 17, 16, 0, 8, 8) + bytes(24)),
 }
+
+
+def test_refused_dma_is_an_event(boot, card):
+    """The VM of the boot manifest goes on; the card hears whose DMA it was, and where it went."""
+    card.start()
+    evil = {**guest("device", [1], "do=ask", autostart=0), "devices": device(0)}
+    server = boot(manifest({"evil": evil}, card=CARD), card=card.qemu, disk=True, devices=["virtio-rng"])
+    server.booted().wait("card: connected")
+    since = server.start("evil")
+    server.attach("evil")
+    server.send("do=dma at=0x400000\r")
+    server.wait(r"survived: done \d", since)
+    server.detach()
+    server.wait(r"evil: stream 0x100, write at 0x400000: DMA refused", since)
+    event = card.event("dma-fault")
+    assert (event["vm"], event["address"], event["syndrome"]) == ("evil", "0x400000", "0x100")
+    assert event["why"] == "DMA refused"
 
 
 def test_bad_frames_end_the_connection_only(boot, card):
