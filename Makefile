@@ -2,7 +2,7 @@
 #
 # Bulkhead's one Makefile. `make help` lists the targets.
 #
-# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs (for run), V=1 (show commands).
+# Variables: ARCH=arm64|x86_64, COMPILER=gcc|clang, MACHINE=qemu|bochs and CARD=1|0 (for run), V=1 (show commands).
 # Products:  build/ARCH-COMPILER/bulkhead.efi (the loader, with the resident core.elf in it) and build/host/bhmanifest.
 
 ARCH ?= arm64
@@ -149,6 +149,9 @@ HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 8
+# What stands between a hostile card and the resident core has so many executions, however long they take.
+FUZZ_LONG := fuzz_control fuzz_vsock fuzz_virtqueue
+FUZZ_LONG_RUNS ?= 10000000
 
 # What may stay resident, in cloc's code lines and in bytes of text and rodata.
 MAX_LINES_arm64 := 8000
@@ -158,15 +161,19 @@ MAX_BYTES := 131072
 
 # ---- Targets people call ---------------------------------------------------------------------------------------------
 
-run: ## build everything and start two Linux guests on Bulkhead in QEMU (MACHINE=bochs: in Bochs; CARD=1: launched by a card); Ctrl-C ends it
+# Bochs has no vsock device, and so no card.
+CARD ?= 1
+NO_CARD := $(filter bochs 0,$(MACHINE) $(CARD))
+
+run: ## build everything and start a server with two Linux guests, launched by its card, in QEMU (CARD=0: by the boot manifest; MACHINE=bochs: so in Bochs); Ctrl-C ends it
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
 	$(Q)$(MAKE) --no-print-directory image
-	$(Q)$(if $(CARD),$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
-	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(CARD),--card)
+	$(Q)$(if $(NO_CARD),,$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
+	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(NO_CARD),--no-card)
 
-test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, ctl-tests, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in builds lint unit fuzz size card-tests system bench-smoke; do \
+	$(Q)for stage in builds lint unit fuzz size card-tests ctl-tests system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
@@ -183,27 +190,34 @@ release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-rel
 
 unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) $(CARD_TEST_SRCS:tests/card/%.c=$(H)/card/%.ok) ## unit tests on this machine, with sanitizers
 
-fuzz: $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most
+# Ends with what was done, and with an error when that is less than it should be.
+fuzz: $(FUZZ_LONG:%=fuzz-%) $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most; FUZZ_LONG_RUNS what the card reaches
+	$(Q)cd $(H)/fuzz; said=; for f in $(FUZZ_LONG); do \
+		runs=$$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' $$f.log); said="$$said $${f#fuzz_} $$runs"; \
+		[ "$$runs" -ge $(FUZZ_LONG_RUNS) ] || { echo "make fuzz: $$f: $$runs executions of $(FUZZ_LONG_RUNS)"; exit 1; }; \
+	done; printf '  %-7s %s\n' FUZZED "executions without a finding:$$said"
 
 # The tests find all architectures in BUILD/ARCH-COMPILER.
 system: $(H)/bhmanifest $(H)/bhcard $(H)/bhvsock ## boot the real images in QEMU and Bochs
 	$(call each_arch,image release guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) tests/system/run $(PYTEST_ARGS)
 
-# With SCREENSHOT=FILE the page's picture is written there; with BHCARD=PATH that daemon answers in place of the fake.
-ctl-tests: ## bhctl and the card's web page, against a fake of bhcard
-	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_bhctl.py tests/card/test_web.py $(PYTEST_ARGS)
+# With BHCARD=PATH that daemon answers in place of the fake.
+ctl-tests: ctl-tests-bhctl ctl-tests-web ## bhctl and the card's web page, against a fake of bhcard; both at once
+
+ctl-tests-%:
+	$(Q)$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider tests/card/test_$*.py $(PYTEST_ARGS)
 
 .PHONY: ctl-tests
 
 matrix: ## write docs/behaviour.md from the tables of the system tests
 	$(Q)$(PYTHON) tests/system/matrix.py
 
-bench: plugins $(H)/vm_memory ## measure the figures of docs/benchmarks.md, write build/bench.json
+bench: plugins $(addprefix $(H)/,vm_memory bhcard bhvsock vsock_source) ## measure the figures of docs/benchmarks.md, write build/bench.json
 	$(call each_arch,image bench-initrd guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) $(PYTHON) tests/bench/run $(BENCH_ARGS)
 
-bench-initrd: $(B)/bench/initrd.gz
+bench-initrd: $(B)/bench/initrd.gz $(B)/bench/vsock-initrd.gz
 
 bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench
@@ -302,7 +316,7 @@ $(B)/include/bulkhead/version.h: FORCE
 RESIDENT_OBJS := $(patsubst %,$(B)/resident/%.o,$(basename $(RESIDENT_SRCS)))
 RESIDENT_LIB_OBJS := $(LIB_SRCS:$(DEPS)/%.c=$(B)/resident/deps/%.o)
 
-$(B)/resident/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/resident/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(B)/config.stamp $(ASL_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) -w -c $< -o $@
@@ -376,7 +390,7 @@ $(B)/bulkhead.efi: $(B)/bulkhead.so
 # host_objects KIND COMPILER FLAGS: how build/host/KIND/*.o and its archive libbulkhead.a are made. bhmanifest (plain) has the
 # limits of the image; tests have the default ones, which their expectations name.
 define host_objects
-$(H)/$(1)/deps/%.o: $(DEPS)/%.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
+$(H)/$(1)/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(LIB_FLAGS) -w -c $$< -o $$@
 
@@ -393,6 +407,9 @@ endef
 $(eval $(call host_objects,plain,$(HOSTCC),-O2 -I$(H)/include))
 $(eval $(call host_objects,sanitized,$(HOSTCC),$(SANITIZE) -I$(H)/default/include))
 $(eval $(call host_objects,fuzzed,$(FUZZCC),$(SANITIZE) -I$(H)/default/include -fsanitize=fuzzer-no-link))
+# For inputs that are lists of steps, which no comparison says anything about: without that it is several times as fast.
+$(eval $(call host_objects,stepped,$(FUZZCC),$(SANITIZE) -O2 -I$(H)/default/include -fsanitize=fuzzer-no-link \
+	-fno-sanitize-coverage=trace-cmp))
 
 # Between any two basic blocks of these files the fake machine may let another core go first.
 $(patsubst %,$(H)/sanitized/%.o,$(addprefix core/,core_manager system_manager lifecycle console log) passthrough/config passthrough/functions): \
@@ -428,15 +445,20 @@ $(H)/bhcard-data/openapi.json: tools/bhcard/openapi.yaml
 $(H)/bhcard-data/%.o: $(H)/bhcard-data/%
 	$(Q)cd $(@D) && ld -r -b binary -z noexecstack $* -o $(@F)
 
-# $(call bhcard,KIND,OUTPUT,FLAGS)
-define bhcard
+# $(call bhcard_objects,KIND,COMPILER,FLAGS): how build/host/KIND's objects of bhcard are made, and what of mbedtls it needs
+define bhcard_objects
 $(H)/$(1)/tools/bhcard/%.o $(H)/$(1)/bhcard-deps/%.o: HOST_FLAGS += -UMBEDTLS_CONFIG_FILE \
 	-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/tools/bhcard/mbedtls_config.h"'
 $(H)/$(1)/tools/bhcard/main.o $(H)/$(1)/tools/bhcard/api_ch.o: $(H)/version/include/bulkhead/version.h
 
 $(H)/$(1)/bhcard-deps/%.o: $(DEPS)/mbedtls/library/%.c
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$(HOSTCC) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
+	$$(Q)$(2) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
+endef
+
+# $(call bhcard,KIND,OUTPUT,FLAGS)
+define bhcard
+$(call bhcard_objects,$(1),$(HOSTCC),$(3))
 
 $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcard-data/index.html.o \
 		$(H)/bhcard-data/openapi.json.o $(H)/$(1)/libbulkhead.a
@@ -445,12 +467,18 @@ $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcar
 endef
 $(eval $(call bhcard,plain,$(H)/bhcard,-O2))
 $(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
+$(eval $(call bhcard_objects,fuzzed,$(FUZZCC),$(SANITIZE)))
+
+# All of bhcard but its doors.
+$(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(BHCARD_SRCS))) $(H)/fuzzed/bhcard-deps/sha256.o
+	$(Q)rm -f $@
+	$(Q)ar rcsT $@ $^
 
 # What the tests' fake hypervisor needs of the C side: a struct machine, and the check of its plans.
 $(H)/card-machine: $(H)/sanitized/tests/card/card_machine.o $(H)/sanitized/libbulkhead.a
 	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
 
-card-tests: $(H)/bhcard-sanitized $(H)/card-machine ## the card's daemon against a fake hypervisor
+card-tests: $(H)/bhcard-sanitized $(H)/card-machine $(H)/card/server ## the card's daemon against a fake hypervisor, and the resident code against a card
 	$(Q)BUILD=$(H) $(PYTHON) -m pytest -q -p no:cacheprovider tests/card \
 		$(addprefix --ignore=tests/card/,test_bhctl.py test_web.py) $(PYTEST_ARGS)
 
@@ -463,15 +491,23 @@ $(H)/unit/%.ok: $(H)/unit/%
 	@printf '  TEST    %s: %s\n' $* "$$(sed -n 's/.*PASSED *\] *\([0-9]*\) test.*/\1 passed/p' $<.log)"
 	$(Q)touch $@
 
+$(FUZZ_LONG:%=$(H)/fuzz/%): $(H)/fuzz/%: $(H)/stepped/tests/fuzz/%.o $(H)/stepped/libbulkhead.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
+
 $(H)/fuzz/%: $(H)/fuzzed/tests/fuzz/%.o $(H)/fuzzed/libbulkhead.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZCC) $(SANITIZE) -fsanitize=fuzzer $^ $(FUZZ_LIBS) -o $@
+
+FUZZ_LIMITS = -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS)
+# Short inputs, which say as much as long ones and take less time.
+$(FUZZ_LONG:%=fuzz-%): FUZZ_LIMITS = -runs=$(FUZZ_LONG_RUNS) -max_total_time=1800 -max_len=64 -entropic=0
 
 # Seeds in tests/fuzz/corpus/NAME are read only; what the run finds goes below build/.
 fuzz-%: $(H)/fuzz/%
 	$(call say,FUZZ,$*)
 	$(Q)mkdir -p $(H)/fuzz/corpus/$*
-	$(Q)$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
+	$(Q)$< $(FUZZ_LIMITS) -timeout=20 -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
 		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$*)) >$(H)/fuzz/$*.log 2>&1 || { tail -n 40 $(H)/fuzz/$*.log; exit 1; }
 
 $(H)/plugin_%.so: tests/bench/plugin_%.c
@@ -512,6 +548,10 @@ $(H)/card/%.ok: $(H)/card/%
 $(H)/sanitized/deps/qemu/% $(H)/fuzzed/deps/qemu/%: LIB_FLAGS := -fno-sanitize=alignment
 $(H)/card/test_vsock: CARD_LIBS := -levent
 $(H)/card/test_vsock: $(call vsock_objects,sanitized)
+# The card needs the core's files.
+$(H)/fuzz/fuzz_card_link: FUZZ_LIBS := $(H)/fuzzed/libbulkhead.a $(BHCARD_LIBS)
+$(H)/fuzz/fuzz_card_link: $(H)/fuzzed/libbhcard.a
+$(H)/fuzz/fuzz_control: FUZZ_LIBS := -Wl,--wrap=arch_zero
 $(H)/fuzz/fuzz_card_vsock: FUZZ_LIBS := -levent
 $(H)/fuzz/fuzz_card_vsock: $(call vsock_objects,fuzzed)
 

@@ -8,7 +8,8 @@
 
 #define DIAL_MIN_MS 250U
 #define DIAL_MAX_MS 8000U
-#define QUIET_MS 10U /* how often a quiet connection is looked at */
+#define QUIET_MS 10U /* how often a quiet connection is looked at; one that has just been used, */
+#define LIVELY_PER_MS 20U /* so many times in a millisecond: a stream must not wait for us */
 #define CONNECT_SECONDS 5U
 #define MAX_EVENTS 32U
 #define LOG_BYTES 4096U /* of the log in one frame */
@@ -37,6 +38,7 @@ static struct {
 	bool dialled;
 	uint32_t pause_ms; /* before the next dial */
 	uint64_t next; /* ticks: of that dial, or when connecting has taken too long */
+	uint64_t used; /* ticks: when something last came or went */
 	uint64_t sent_frames;
 	uint64_t taken_frames;
 	uint32_t in_size; /* bytes of @in so far */
@@ -190,14 +192,15 @@ static void answer(const struct frame *request, const void *tree)
 	struct payload p;
 
 	payload_begin(&p, out.payload);
+	payload_u32(&p, "error", BH_OK); /* before a list's nodes: behind them nobody finds it */
 	enum bh_error error = message_handle(request->type, tree, &p, &report);
 
 	if (error != BH_OK) { /* nothing but that */
 		payload_begin(&p, out.payload);
+		payload_u32(&p, "error", (uint32_t)error);
 		payload_text(&p, "detail",
 			     report.text[0] != '\0' ? report.text : bh_strerror(error));
 	}
-	payload_u32(&p, "error", (uint32_t)error);
 	put_frame((enum message)request->type, FRAME_ANSWER, request->request, payload_end(&p));
 }
 
@@ -291,8 +294,13 @@ bool control_poll(void)
 		return false;
 	enum vsock_state state = vsock_poll();
 
-	if (state == VSOCK_OPEN)
-		return converse();
+	if (state == VSOCK_OPEN) {
+		bool worked = converse();
+
+		if (worked)
+			c.used = arch_ticks();
+		return worked;
+	}
 	if (c.begun || (c.dialled && state == VSOCK_CLOSED))
 		lost("connection lost");
 	return dial(state);
@@ -305,7 +313,12 @@ bool control_open(void)
 
 uint64_t control_deadline(void)
 {
-	return machine_plan()->card.present ? arch_ticks() + ms(QUIET_MS) : 0;
+	uint64_t now = arch_ticks();
+	bool lively = now - c.used < ms(QUIET_MS);
+
+	if (!machine_plan()->card.present)
+		return 0;
+	return now + (lively ? ms(1) / LIVELY_PER_MS : ms(QUIET_MS));
 }
 
 void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why,

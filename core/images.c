@@ -8,7 +8,7 @@
 
 #define DIGEST_BYTES 32U
 
-/* What is on its way to each VM. Lost with the connection, as are the pieces. */
+/* What is on its way to each VM. A card that comes back may go on where it was, or begin again. */
 static struct stream {
 	uint32_t image;
 	uint64_t at;

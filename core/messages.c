@@ -7,10 +7,14 @@
 
 /* ---- Payloads ---- */
 
+#define PAYLOAD_FIRST 256
+
 void payload_begin(struct payload *p, void *buffer)
 {
 	p->tree = buffer;
-	p->full = fdt_create(buffer, FRAME_PAYLOAD_MAX) != 0 ||
+	/* fdt_create() clears what it is given, and most payloads are small. */
+	p->full = fdt_create(buffer, PAYLOAD_FIRST) != 0 ||
+		  fdt_resize(buffer, buffer, FRAME_PAYLOAD_MAX) != 0 ||
 		  fdt_finish_reservemap(buffer) != 0 || fdt_begin_node(buffer, "") != 0;
 }
 
@@ -93,6 +97,9 @@ static enum bh_error do_ping(struct request *r)
 	uint32_t size = 0;
 	const void *data = get_bytes(r->tree, "data", &size);
 
+	if (size > FRAME_DATA_MAX)
+		return bh_fail(r->report, BH_TOO_BIG, "data: %u bytes; at most %u are allowed",
+			       size, (uint32_t)FRAME_DATA_MAX);
 	if (data != NULL)
 		payload_bytes(r->answer, "data", data, size);
 	payload_u64(r->answer, "time-us", microseconds(arch_ticks()));

@@ -438,17 +438,15 @@ static enum bh_error check_group(const struct planner *p, const struct wish *w)
 	return BH_OK;
 }
 
-/* True when another function has a BAR in the pages of [@base, @base + @size). */
+/* True when another BAR is in the pages of @own, which are whole ones. */
 static bool shares_pages(const struct machine *m, const struct machine_bar *own)
 {
 	for (uint32_t i = 0; i < m->nfunctions; i++) {
 		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
 			const struct machine_bar *bar = &m->function[i].bar[b];
 
-			if (bar != own && bar->size != 0 &&
-			    range_overlap(own->base.v, own->size,
-					  align_down(bar->base.v, PAGE_SIZE),
-					  align_up(bar->size, PAGE_SIZE)))
+			if (bar != own &&
+			    range_overlap(own->base.v, own->size, bar->base.v, bar->size))
 				return true;
 		}
 	}
@@ -504,50 +502,64 @@ static bool find_place(const struct machine *m, const struct plan_vm *vm, uint64
 	return true;
 }
 
-/* The largest BAR of @vm that has no place yet; false when all have one. */
-static bool largest_bar(const struct machine *m, const struct plan_vm *vm, uint32_t *slot,
-			uint32_t *bar)
+static bool is_wide(const struct machine_bar *bar)
+{
+	return (bar->flags & BAR_TYPE_MASK) == BAR_TYPE_64;
+}
+
+/* The largest of @vm's wide or other BARs that has no place yet; false when all have one. */
+static bool largest_bar(const struct machine *m, const struct plan_vm *vm, bool wide,
+			uint32_t *slot, uint32_t *b)
 {
 	uint64_t largest = 0;
 
-	for (uint32_t i = 0; i < vm->nfunctions; i++) {
-		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
-			uint64_t size = m->function[vm->function[i].function].bar[b].size;
+	for (uint32_t i = 0; i < vm->nfunctions * MACHINE_MAX_BARS; i++) {
+		const struct plan_function *f = &vm->function[i / MACHINE_MAX_BARS];
+		const struct machine_bar *bar = &m->function[f->function].bar[i % MACHINE_MAX_BARS];
 
-			if (vm->function[i].bar[b].v != 0 || size <= largest)
-				continue;
-			largest = size;
-			*slot = i;
-			*bar = b;
-		}
+		if (f->bar[i % MACHINE_MAX_BARS].v != 0 || bar->size <= largest ||
+		    is_wide(bar) != wide)
+			continue;
+		largest = bar->size;
+		*slot = i / MACHINE_MAX_BARS;
+		*b = i % MACHINE_MAX_BARS;
 	}
 	return largest != 0;
 }
 
-/* Large ones first, so that none leaves a gap. What is wide and large, or finds no place below, goes up. */
+static enum bh_error place_bar(struct planner *p, struct plan_vm *vm,
+			       const struct manifest_vm *want, uint32_t slot, uint32_t b)
+{
+	struct plan_function *out = &vm->function[slot];
+	struct wish w = {want, want->device[slot], &p->machine->function[out->function]};
+	const struct machine_bar *bar = &w.f->bar[b];
+	uint64_t base = windows[p->machine->arch].base, end = windows[p->machine->arch].end;
+
+	if (!(is_wide(bar) && bar->size >= LARGE_BAR) &&
+	    find_place(p->machine, vm, base, end, bar->size, &out->bar[b]))
+		return BH_OK;
+	if (is_wide(bar) && find_place(p->machine, vm, GUEST_HIGH_WINDOW_BASE,
+				       GUEST_HIGH_WINDOW_END, bar->size, &out->bar[b]))
+		return BH_OK;
+	return device_refused(p, &w, "has a BAR %u of %llu KiB, for which the guest has no room", b,
+			      (unsigned long long)(bar->size / KIB));
+}
+
+/*
+ * First those that only the lower window will do for, then the others, of which large ones, and
+ * what finds no place below, go up. The largest first, so that none leaves a gap.
+ */
 static enum bh_error place_bars(struct planner *p, struct plan_vm *vm,
 				const struct manifest_vm *want)
 {
-	uint64_t base = windows[p->machine->arch].base, end = windows[p->machine->arch].end;
+	enum bh_error error = BH_OK;
 	uint32_t slot = 0, b = 0;
 
-	while (largest_bar(p->machine, vm, &slot, &b)) {
-		struct plan_function *out = &vm->function[slot];
-		struct wish w = {want, want->device[slot], &p->machine->function[out->function]};
-		uint64_t size = w.f->bar[b].size;
-		bool wide = (w.f->bar[b].flags & BAR_TYPE_MASK) == BAR_TYPE_64;
-
-		if (!(wide && size >= LARGE_BAR) &&
-		    find_place(p->machine, vm, base, end, size, &out->bar[b]))
-			continue;
-		if (!wide || !find_place(p->machine, vm, GUEST_HIGH_WINDOW_BASE,
-					 GUEST_HIGH_WINDOW_END, size, &out->bar[b]))
-			return device_refused(p, &w,
-					      "has a BAR %u of %llu MiB, for which the guest has "
-					      "no room",
-					      b, mib(size));
+	for (int wide = 0; wide < 2; wide++) {
+		while (error == BH_OK && largest_bar(p->machine, vm, wide == 1, &slot, &b))
+			error = place_bar(p, vm, want, slot, b);
 	}
-	return BH_OK;
+	return error;
 }
 
 static enum bh_error not_there(const struct planner *p, const struct manifest_vm *want,

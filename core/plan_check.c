@@ -24,22 +24,23 @@ struct layout {
 	uint64_t hole;
 	uint64_t hole_size;
 	uint64_t images;
-	uint64_t window; /* BARs may stand here, and from GUEST_HIGH_WINDOW_BASE on */
-	uint64_t window_size;
+	struct extent window; /* of BARs, below 4 GiB */
 };
+
+static const struct extent high_window = {{GUEST_HIGH_WINDOW_BASE},
+					  GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE};
 
 static const struct layout layouts[] = {
 	[MACHINE_ARM64] = {.base = GUEST_RAM_BASE,
 			   .hole = UINT64_MAX,
 			   .images = GUEST_RAM_BASE,
-			   .window = GUEST_WINDOW_BASE,
-			   .window_size = GUEST_WINDOW_END - GUEST_WINDOW_BASE},
+			   .window = {{GUEST_WINDOW_BASE}, GUEST_WINDOW_END - GUEST_WINDOW_BASE}},
 	[MACHINE_X86] = {.base = 0,
 			 .hole = GUEST_X86_HOLE_BASE,
 			 .hole_size = GUEST_X86_HOLE_END - GUEST_X86_HOLE_BASE,
 			 .images = MIB,
-			 .window = GUEST_X86_WINDOW_BASE,
-			 .window_size = GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE},
+			 .window = {{GUEST_X86_WINDOW_BASE},
+				    GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE}},
 };
 
 #define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, __VA_ARGS__)
@@ -200,9 +201,11 @@ static enum bh_error check_identity(const struct check *c, uint32_t index)
 
 static enum bh_error check_options(const struct check *c, const struct plan_vm *vm)
 {
-	if (vm->console > 1 || vm->autostart > 1)
-		return REFUSE(c, "plan: VM %s: console %u or autostart %u; 0 or 1 are allowed",
-			      vm->name, vm->console, vm->autostart);
+	if (vm->console > 1 || vm->autostart > 1 || vm->dma_trusted > 1)
+		return REFUSE(
+			c,
+			"plan: VM %s: console %u, autostart %u or DMA trust %u; 0 or 1 are allowed",
+			vm->name, vm->console, vm->autostart, vm->dma_trusted);
 	if (vm->restart_limit != 0 && vm->restart_window == 0)
 		return REFUSE(c, "plan: VM %s: %u restarts in no time", vm->name,
 			      vm->restart_limit);
@@ -428,88 +431,68 @@ static enum bh_error check_console(const struct check *c, uint32_t index)
 
 /* --- PCI functions --- */
 
-#define BAR_64 4U /* in machine_bar.flags, of the bits 6 (PCIe 6.0 7.5.1.2.1) */
-#define NOT_GIVEN                                                                                  \
+#define BAR_64 4U /* of bits 1 and 2 in machine_bar.flags (PCIe 6.0 7.5.1.2.1) */
+#define KINDS                                                                                      \
 	(FUNCTION_BRIDGE | FUNCTION_PF | FUNCTION_RESERVED_MEMORY | FUNCTION_MALFORMED |           \
-	 FUNCTION_HOST)
+	 FUNCTION_HOST | FUNCTION_FLR)
 
-static struct extent pages_of(const struct machine_bar *bar)
-{
-	uint64_t base = align_down(bar->base.v, PAGE_SIZE);
-
-	return (struct extent){pa(base), align_up(bar->base.v - base + bar->size, PAGE_SIZE)};
-}
-
-/* True when @bar fills pages of its own: no RAM, nor any BAR of @f's or of another function. */
+/* True when @bar fills whole pages that are neither RAM nor in any other BAR. */
 static bool has_own_pages(const struct machine *m, const struct machine_bar *bar)
 {
-	const struct extent e = {bar->base, bar->size};
-	bool own = range_inside(e.base.v, e.size, PAGE_SIZE, PA_MAX - PAGE_SIZE) &&
-		   is_aligned(e.base.v | e.size, PAGE_SIZE);
+	struct extent e = {bar->base, bar->size};
+	bool own = is_aligned(e.base.v | e.size, PAGE_SIZE) &&
+		   extent_inside(e, (struct extent){pa(PAGE_SIZE), PA_MAX});
 
-	for (uint32_t i = 0; i < m->nmemory && own; i++)
-		own = !extent_overlap(e, m->memory[i].extent);
-	for (uint32_t i = 0; i < m->nfunctions * MACHINE_MAX_BARS && own; i++) {
-		const struct machine_bar *other =
+	for (uint32_t i = 0; i < m->nmemory; i++)
+		own = own && !extent_overlap(e, m->memory[i].extent);
+	for (uint32_t i = 0; i < m->nfunctions * MACHINE_MAX_BARS; i++) {
+		const struct machine_bar *b =
 			&m->function[i / MACHINE_MAX_BARS].bar[i % MACHINE_MAX_BARS];
 
-		own = other == bar || other->size == 0 || !extent_overlap(e, pages_of(other));
+		own = own && (b == bar || !range_overlap(e.base.v, e.size, b->base.v, b->size));
 	}
 	return own;
 }
 
-/* The guest finds @bar at @at: in a window that the BAR can name, and where no earlier one of @vm's is. */
+/* The guest finds BAR @index of all of @vm's in a window that its register can name, beside those before it. */
 static bool has_place(const struct check *c, const struct plan_vm *vm, uint32_t index)
 {
-	const struct layout *layout = &layouts[c->machine->arch];
-	const struct machine_function *all = c->machine->function;
-	uint32_t b = index % MACHINE_MAX_BARS;
 	const struct plan_function *f = &vm->function[index / MACHINE_MAX_BARS];
-	const struct machine_bar *bar = &all[f->function].bar[b];
-	uint64_t at = f->bar[b].v;
+	const struct machine_function *all = c->machine->function;
+	const struct machine_bar *bar = &all[f->function].bar[index % MACHINE_MAX_BARS];
+	uint64_t at = f->bar[index % MACHINE_MAX_BARS].v;
+	bool high = at >= GUEST_HIGH_WINDOW_BASE && (bar->flags & 6) == BAR_64;
+	struct extent window = high ? high_window : layouts[c->machine->arch].window;
+	bool good = is_aligned(at, bar->size) &&
+		    extent_inside((struct extent){pa(at), bar->size}, window);
 
-	if (bar->size == 0)
-		return at == 0;
-	if (!is_aligned(at, bar->size) || !has_own_pages(c->machine, bar) ||
-	    !(range_inside(at, bar->size, layout->window, layout->window_size) ||
-	      ((bar->flags & 6) == BAR_64 &&
-	       range_inside(at, bar->size, GUEST_HIGH_WINDOW_BASE,
-			    GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE))))
-		return false;
 	for (uint32_t i = 0; i < index; i++) {
-		const struct plan_function *other = &vm->function[i / MACHINE_MAX_BARS];
-
-		if (range_overlap(at, bar->size, other->bar[i % MACHINE_MAX_BARS].v,
-				  all[other->function].bar[i % MACHINE_MAX_BARS].size))
-			return false;
+		f = &vm->function[i / MACHINE_MAX_BARS];
+		good = good && !range_overlap(at, bar->size, f->bar[i % MACHINE_MAX_BARS].v,
+					      all[f->function].bar[i % MACHINE_MAX_BARS].size);
 	}
-	return true;
+	return bar->size == 0 ? at == 0 : good && has_own_pages(c->machine, bar);
 }
 
-/* True when nobody but @vm, and it with another device number only, has any function of @f's group. */
+/* True when nobody else has any function of @f's group, nor @vm another one in @f's place. */
 static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
 			  const struct plan_function *f)
 {
-	const struct machine *m = c->machine;
-	uint32_t group = m->function[f->function].group;
-	uint32_t card = c->plan->card.function;
-	bool one = card >= m->nfunctions || m->function[card].group != group;
+	const struct machine_function *all = c->machine->function;
+	uint32_t group = all[f->function].group, count = c->machine->nfunctions;
+	bool one = true;
 
-	for (uint32_t i = 0; i < m->nfunctions && one; i++)
-		one = m->function[i].group != group || !(m->function[i].flags & FUNCTION_HOST);
-	for (uint32_t i = 0; i < c->plan->nvms && one; i++) {
-		const struct plan_vm *other = &c->plan->vm[i];
+	for (uint32_t i = 0; i < count; i++)
+		one = one && (all[i].group != group ||
+			      !(all[i].flags & FUNCTION_HOST || i == c->plan->card.function));
+	for (uint32_t i = 0; i < c->plan->nvms * PLAN_MAX_FUNCTIONS; i++) {
+		const struct plan_vm *other = &c->plan->vm[i / PLAN_MAX_FUNCTIONS];
+		const struct plan_function *o = &other->function[i % PLAN_MAX_FUNCTIONS];
 
-		for (uint32_t k = 0; k < other->nfunctions && k < PLAN_MAX_FUNCTIONS && one; k++) {
-			const struct plan_function *o = &other->function[k];
-
-			if (other == vm)
-				one = o == f ||
-				      (o->function != f->function && o->device != f->device);
-			else
-				one = o->function >= m->nfunctions ||
-				      m->function[o->function].group != group;
-		}
+		if (o == f || i % PLAN_MAX_FUNCTIONS >= other->nfunctions || o->function >= count)
+			continue;
+		one = one && (other == vm ? o->function != f->function && o->device != f->device
+					  : all[o->function].group != group);
 	}
 	return one;
 }
@@ -517,24 +500,33 @@ static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
 static enum bh_error check_function(const struct check *c, const struct plan_vm *vm, uint32_t slot)
 {
 	const struct plan_function *f = &vm->function[slot];
-	const struct machine_function *facts = &c->machine->function[f->function];
+	const struct machine_function *facts = c->machine->function;
+	const char *wrong = NULL;
 
 	if (f->function >= c->machine->nfunctions || f->device < 2 || f->device > 31)
-		return REFUSE(c, "plan: VM %s: function %u or device number %u does not exist",
-			      vm->name, f->function, f->device);
-	if ((facts->flags & (NOT_GIVEN | FUNCTION_FLR)) != FUNCTION_FLR ||
-	    (facts->iommu == MACHINE_NONE && vm->dma_trusted != 1))
-		return REFUSE(c, "plan: VM %s: function %u cannot be given, or no IOMMU checks it",
+		return REFUSE(c, "plan: VM %s: PCI function %u or its place does not exist",
 			      vm->name, f->function);
-	if (!has_one_owner(c, vm, f))
-		return REFUSE(c, "plan: VM %s: function %u, or its group, has another owner",
-			      vm->name, f->function);
-	for (uint32_t i = slot * MACHINE_MAX_BARS; i < (slot + 1) * MACHINE_MAX_BARS; i++) {
-		if (!has_place(c, vm, i))
-			return REFUSE(c, "plan: VM %s: BAR %u of function %u has no place",
-				      vm->name, i % MACHINE_MAX_BARS, f->function);
-	}
-	return BH_OK;
+	facts += f->function;
+	if ((facts->flags & KINDS) != FUNCTION_FLR)
+		wrong = "it cannot be given";
+	else if (facts->iommu == MACHINE_NONE && vm->dma_trusted == 0)
+		wrong = "no IOMMU checks it";
+	else if (!has_one_owner(c, vm, f))
+		wrong = "it, its group or its place has another owner";
+	for (uint32_t i = 0; i < MACHINE_MAX_BARS && !wrong; i++)
+		wrong = has_place(c, vm, slot * MACHINE_MAX_BARS + i) ? NULL : "a BAR has no place";
+	return wrong ? REFUSE(c, "plan: VM %s: PCI function %u: %s", vm->name, f->function, wrong)
+		     : BH_OK;
+}
+
+/* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */
+static bool may_have_lpis(const struct check *c, const struct plan_vm *vm)
+{
+	bool may = true;
+
+	for (uint32_t i = 0; c->machine->arm64.one_lpi_owner != 0 && i < c->plan->nvms; i++)
+		may = may && (&c->plan->vm[i] == vm || c->plan->vm[i].nfunctions == 0);
+	return may || vm->nfunctions == 0;
 }
 
 static enum bh_error check_functions(const struct check *c, const struct plan_vm *vm)
@@ -542,10 +534,16 @@ static enum bh_error check_functions(const struct check *c, const struct plan_vm
 	const struct plan_region *last = &vm->region[vm->nregions - 1];
 	enum bh_error error = BH_OK;
 
-	if (vm->dma_trusted > 1 || vm->nfunctions > PLAN_MAX_FUNCTIONS ||
+	if (vm->nfunctions > PLAN_MAX_FUNCTIONS ||
 	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE(c, "plan: VM %s: %u functions, or too much RAM beside them", vm->name,
 			      vm->nfunctions);
+	if (!may_have_lpis(c, vm))
+		return REFUSE(
+			c,
+			"plan: VM %s: with this interrupt controller one VM alone may have PCI "
+			"functions",
+			vm->name);
 	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
 		error = check_function(c, vm, i);
 	return error;

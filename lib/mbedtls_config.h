@@ -5,7 +5,6 @@
 
 #define MBEDTLS_CHACHA20_C
 #define MBEDTLS_SHA256_C
-#define MBEDTLS_SHA256_SMALLER
 #define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS
 
 /* platform_util.c names it in a function that nobody calls and the linker drops. There is no heap. */

@@ -11,14 +11,37 @@ typedef uint64_t __attribute__((may_alias)) word_t;
 
 #define WORD sizeof(word_t)
 
+/* Whole words to @d, which is aligned, from @s, which is not: each is made of the two words that have a part of it. */
+static size_t copy_shifted(uint8_t *d, const uint8_t *s, size_t n)
+{
+	unsigned shift = (unsigned)((uintptr_t)s & (WORD - 1)) * 8;
+	const word_t *from = (const word_t *)((uintptr_t)s & ~(uintptr_t)(WORD - 1));
+	word_t low = *from++;
+	size_t done = 0;
+
+	for (; n - done >= WORD; done += WORD) {
+		word_t high = *from++;
+
+		*(word_t *)(void *)(d + done) = low >> shift | high << (WORD * 8 - shift);
+		low = high;
+	}
+	return done;
+}
+
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
 	uint8_t *d = to;
 	const uint8_t *s = from;
 
-	if ((((uintptr_t)d | (uintptr_t)s) & (WORD - 1)) == 0) {
+	for (; n != 0 && ((uintptr_t)d & (WORD - 1)) != 0; n--)
+		*d++ = *s++;
+	if (((uintptr_t)s & (WORD - 1)) == 0) {
 		for (; n >= WORD; n -= WORD, d += WORD, s += WORD)
 			*(word_t *)(void *)d = *(const word_t *)(const void *)s;
+	} else if (n >= WORD) {
+		size_t done = copy_shifted(d, s, n);
+
+		d += done, s += done, n -= done;
 	}
 	for (; n != 0; n--)
 		*d++ = *s++;

@@ -170,14 +170,16 @@ enum bh_error virtq_take(struct virtq *queue, uint32_t *id, uint32_t *length)
 {
 	struct virtq_rings *rings = queue->rings;
 
-	if (*(volatile uint16_t *)&rings->used.index == queue->taken)
+	uint16_t returned = (uint16_t)(*(volatile uint16_t *)&rings->used.index - queue->taken);
+	if (returned == 0)
 		return BH_WRONG_STATE;
 	arch_dma_fence(); /* 2.7.14: the index before the entry */
 	const volatile struct virtq_used_item *item = &rings->used.ring[queue->taken % VIRTQ_SIZE];
 
 	*id = item->id;
 	*length = item->length;
-	if (*id >= VIRTQ_SIZE || (queue->outstanding >> *id & 1) == 0)
+	if (returned > (uint16_t)(queue->offered - queue->taken) || *id >= VIRTQ_SIZE ||
+	    (queue->outstanding >> *id & 1) == 0)
 		return BH_NO_DEVICE;
 	queue->outstanding &= ~((uint64_t)1 << *id);
 	queue->taken++;

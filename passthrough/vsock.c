@@ -45,8 +45,7 @@ static_assert(sizeof(struct packet_header) == 44, "struct virtio_vsock_hdr");
 #define EVENT_BYTES 4U /* struct virtio_vsock_event */
 #define EVENT_BUFFERS 8U
 #define PACKET_BYTES (BUFFER_BYTES - (uint32_t)sizeof(struct packet_header))
-/* What the peer may have on its way: at least half of each buffer may be filled with less than a packet's worth. */
-#define CREDIT (VIRTQ_SIZE * PACKET_BYTES / 2)
+#define CREDIT (128U * (uint32_t)KIB) /* what the peer may have on its way and we have not read */
 #define CONTROL_BUFFERS 8U /* of the transmit queue's: not for data */
 
 static struct {
@@ -67,11 +66,15 @@ static struct {
 	uint32_t forwarded;
 	uint32_t told; /* the value of @forwarded that the peer knows */
 	bool tell; /* it asked, or is short of credit */
-	/* The packet being read. */
-	uint32_t id;
-	uint32_t at;
-	uint32_t left;
 } v;
+
+/*
+ * What has come and was not read, byte n of the stream at n % CREDIT. The device gets its buffers back at once: behind
+ * data that waits for us may come the credit that we wait for.
+ */
+static uint8_t unread[CREDIT];
+
+static_assert((CREDIT & (CREDIT - 1)) == 0, "counters wrap around");
 
 /* The bounce area: a page of rings for each queue, one for events, then the buffers. */
 static pa_t rings_page(uint32_t queue)
@@ -101,13 +104,19 @@ void vsock_use(const struct plan_card *card, pa_t bounce)
 		v.queue[i].rings = pa_to_ptr(rings_page(i));
 }
 
-/* The device broke the rules, or said that it is broken: nothing of it is used until it is set up anew. */
+/* What has not been read is lost. */
+static void hang_up(void)
+{
+	v.forwarded = v.received;
+	v.state = VSOCK_CLOSED;
+}
+
+/* The device broke the rules, or does not answer: nothing of it is used until it is set up anew. */
 static void give_up(void)
 {
 	virtio_reset(v.card);
 	v.up = false;
-	v.left = 0;
-	v.state = VSOCK_CLOSED;
+	hang_up();
 }
 
 static void offer_rx(uint32_t id)
@@ -205,11 +214,12 @@ void vsock_close(void)
 {
 	if (v.state == VSOCK_CLOSED)
 		return;
-	if (v.left != 0)
-		offer_rx(v.id);
-	v.left = 0;
+	if (v.state == VSOCK_CONNECTING) { /* no answer at all: the device may be what is dead */
+		give_up();
+		return;
+	}
+	hang_up();
 	send_control(OP_RST, SHUTDOWN_BOTH);
-	v.state = VSOCK_CLOSED;
 }
 
 static bool is_ours(const struct packet_header *h)
@@ -219,8 +229,21 @@ static bool is_ours(const struct packet_header *h)
 	       h->src_port == v.peer_port && h->dst_port == v.port;
 }
 
-/* True when the packet's buffer stays: it has data to read. */
-static bool handle(const struct packet_header *h, uint32_t id)
+static void keep(const uint8_t *bytes, uint32_t length)
+{
+	uint32_t at = v.received % CREDIT;
+	uint32_t first = length < CREDIT - at ? length : CREDIT - at;
+
+	if (length > CREDIT - (v.received - v.forwarded)) { /* it was told how much it may send */
+		vsock_close();
+		return;
+	}
+	memcpy(unread + at, bytes, first);
+	memcpy(unread, bytes + first, length - first);
+	v.received += length;
+}
+
+static void handle(const struct packet_header *h, const uint8_t *bytes)
 {
 	v.peer_alloc = h->buf_alloc;
 	v.peer_forwarded = h->fwd_cnt;
@@ -228,55 +251,47 @@ static bool handle(const struct packet_header *h, uint32_t id)
 	case OP_RESPONSE:
 		if (v.state == VSOCK_CONNECTING)
 			v.state = VSOCK_OPEN;
-		return false;
+		break;
 	case OP_RST:
 	case OP_SHUTDOWN:
-		v.state = VSOCK_CLOSED;
-		return false;
+		hang_up();
+		break;
 	case OP_CREDIT_REQUEST:
 		v.tell = true;
-		return false;
+		break;
 	case OP_RW:
-		if (v.state != VSOCK_OPEN || h->length == 0)
-			return false;
-		v.received += h->length;
-		if (v.received - v.forwarded > CREDIT) { /* it was told how much it may send */
-			vsock_close();
-			return false;
-		}
-		v.id = id;
-		v.at = sizeof(*h);
-		v.left = h->length;
-		return true;
+		if (v.state == VSOCK_OPEN)
+			keep(bytes, h->length);
+		break;
 	default:
-		return false;
+		break;
 	}
 }
 
-/* Packets up to the next one with data. */
+/* No more than the ring holds: others want to be served too. */
 static void take_packets(void)
 {
-	bool offered = false;
-	uint32_t id, size;
 	enum bh_error error = BH_OK;
+	uint32_t id, size, count = 0;
 
-	while (v.left == 0 && (error = virtq_take(&v.queue[RX], &id, &size)) == BH_OK) {
+	while (count < VIRTQ_SIZE && (error = virtq_take(&v.queue[RX], &id, &size)) == BH_OK) {
+		const uint8_t *packet = pa_to_ptr(buffer(RX, id));
 		struct packet_header header;
 
-		memcpy(&header, pa_to_ptr(buffer(RX, id)), sizeof(header));
+		memcpy(&header, packet, sizeof(header));
 		if (size < sizeof(header) || size > BUFFER_BYTES ||
 		    header.length > size - sizeof(header)) {
 			error = BH_NO_DEVICE;
 			break;
 		}
-		if (is_ours(&header) && handle(&header, id))
-			break;
+		if (is_ours(&header))
+			handle(&header, packet + sizeof(header));
 		offer_rx(id);
-		offered = true;
+		count++;
 	}
 	if (error == BH_NO_DEVICE)
 		give_up();
-	else if (offered)
+	else if (count != 0)
 		virtq_kick(&v.queue[RX]);
 }
 
@@ -284,10 +299,11 @@ static void take_packets(void)
 static void take_events(void)
 {
 	uint32_t id, size;
-	enum bh_error error;
+	enum bh_error error = BH_OK;
 
-	while ((error = virtq_take(&v.queue[EVENT], &id, &size)) == BH_OK) {
-		v.state = VSOCK_CLOSED;
+	for (uint32_t i = 0;
+	     i < EVENT_BUFFERS && (error = virtq_take(&v.queue[EVENT], &id, &size)) == BH_OK; i++) {
+		hang_up();
 		v.cid = read_cid();
 		virtq_offer(&v.queue[EVENT], id, event_buffer(id), EVENT_BYTES, true);
 		virtq_kick(&v.queue[EVENT]);
@@ -311,24 +327,17 @@ enum vsock_state vsock_poll(void)
 
 uint32_t vsock_read(void *to, uint32_t size)
 {
-	uint8_t *bytes = to;
-	uint32_t done = 0;
+	uint32_t at = v.forwarded % CREDIT;
+	uint32_t count = v.received - v.forwarded;
 
-	while (done < size && v.left != 0) {
-		uint32_t part = v.left < size - done ? v.left : size - done;
+	if (count > size)
+		count = size;
+	uint32_t first = count < CREDIT - at ? count : CREDIT - at;
 
-		memcpy(bytes + done, (uint8_t *)pa_to_ptr(buffer(RX, v.id)) + v.at, part);
-		done += part;
-		v.at += part;
-		v.left -= part;
-		v.forwarded += part;
-		if (v.left != 0)
-			break;
-		offer_rx(v.id);
-		virtq_kick(&v.queue[RX]);
-		vsock_poll();
-	}
-	return done;
+	memcpy(to, unread + at, first);
+	memcpy((uint8_t *)to + first, unread, count - first);
+	v.forwarded += count;
+	return count;
 }
 
 uint32_t vsock_write(const void *from, uint32_t size)

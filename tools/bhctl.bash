@@ -13,10 +13,10 @@ _bhctl_options() {
 	case $1 in
 	list) echo --quiet ;;
 	create)
-		echo --cores --core-count --memory --kernel --initrd --cmdline --boot-protocol --console --no-console --restart \
+		echo --cores --core-count --memory --kernel --initrd --cmdline --device --dma-trusted --boot-protocol --console --no-console --restart \
 			--restart-limit --autostart --start --manifest
 		;;
-	stop) echo --grace ;;
+	stop) echo --grace --no-wait ;;
 	console) echo --tail --no-follow --no-input ;;
 	logs) echo --follow ;;
 	events) echo --since --count ;;
@@ -33,7 +33,7 @@ _bhctl_values() {
 	--machine) _bhctl_ask --json info | sed -n 's/^    "name": "\(.*\)",$/\1/p' ;;
 	--restart) echo never on-failure always ;;
 	--boot-protocol) echo linux pvh ;;
-	--cores | --core-count | --memory | --cmdline | --restart-limit | --grace | --tail | --since | --count | --interval) ;;
+	--cores | --core-count | --memory | --cmdline | --device | --restart-limit | --grace | --tail | --since | --count | --interval) ;;
 	*) return 1 ;;
 	esac
 }

@@ -17,14 +17,20 @@ MACHINE = "demo"
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path):
-        super().__init__("card", timeout=60)
+    def __init__(self, path, timeout=60):
+        super().__init__("card", timeout=timeout)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+
+def until(condition, pause):
+    """Looks again after each @pause, in seconds, until @condition() is true."""
+    while not condition():
+        time.sleep(pause)
 
 
 class CardSide:
@@ -97,6 +103,14 @@ class CardSide:
             return answer.status, json.loads(text) if text else None
         except ValueError:
             return answer.status, text.decode("utf-8", "replace")
+
+    def follow(self, name):
+        """The whole lines of a VM's console, as they come."""
+        connection = _Connection(self.api, None)
+        connection.request("GET", f"/v1/machines/{MACHINE}/vms/{name}/console")
+        for line in connection.getresponse():
+            if line.endswith(b"\n"):
+                yield line.decode("utf-8", "replace").rstrip("\r\n")
 
     def vm(self, method, vm="", what="", body=None):
         return self.request(method, f"/v1/machines/{MACHINE}/vms{vm and '/' + vm}{what and '/' + what}", body)

@@ -63,11 +63,13 @@ CARD = "0000:00:10.0"
 
 
 def _card(path, memory):
-    """QEMU's arguments for a card whose backend listens at @path; none without. It reaches all of the machine's memory."""
+    """QEMU's arguments for a card whose backend listens at @path, or for several; none without. They reach all memory."""
     if not path:
         return []
-    return ["-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-chardev", f"socket,id=card,path={path}",
-            "-device", "vhost-user-vsock-pci,chardev=card,addr=10.0"]
+    arguments = ["-object", f"memory-backend-memfd,id=ram,size={memory},share=on"]
+    for i, one in enumerate([path] if isinstance(path, str) else path):
+        arguments += ["-chardev", f"socket,id=card{i},path={one}", "-device", f"vhost-user-vsock-pci,chardev=card{i},addr=1{i}.0"]
+    return arguments
 
 
 # Where the first of the devices that VMs may have is, as manifests name it; the next ones stand on the buses after it. Root ports
@@ -82,7 +84,7 @@ def device(n, function=0):
 
 
 # What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
-# "virtio-blk,drive=mine". The networks of all of them are one.
+# "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img". The networks of all of them are one.
 MODERN = "iommu_platform=on,disable-legacy=on"
 DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
@@ -101,7 +103,10 @@ def _function(name, place, *more):
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
     if property and not any(option.startswith(property + "=") for option in options):
+        files = [option for option in options if option.startswith("file=")]
+        options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
+        args = ["-drive", f"if=none,id={behind},format=raw,{files[0]}"] if files else args
         options.append(f"{property}={behind}")
     return [*args, "-device", ",".join([device, place, *more, *options])]
 

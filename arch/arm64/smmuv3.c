@@ -38,7 +38,7 @@ static void post(const struct plan_iommu *smmu, uint64_t low, uint64_t high)
 	uint32_t index = *reg(smmu, SMMU_CMDQ_PROD);
 	volatile uint64_t *command = pa_to_ptr(smmu->commands);
 
-	command += 2 * (index & COMMAND_INDEX);
+	command += 2ULL * (index & COMMAND_INDEX);
 	command[0] = low;
 	command[1] = high;
 	dsb(sy);

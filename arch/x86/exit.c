@@ -11,16 +11,6 @@
 #define CPUID_1_EDX_DS (1U << 21)
 #define CPUID_7_ECX_OSPKE (1U << 4)
 
-void exit_known(const struct x86_known *known, uint32_t count, struct x86_exit *exit)
-{
-	static const struct x86_known unknown = {X86_ILLEGAL, 0, NULL};
-	const struct x86_known *is = exit->code < count ? &known[exit->code] : &unknown;
-
-	exit->kind = (enum x86_exit_kind)is->kind;
-	exit->length = is->length;
-	exit->what = is->what != NULL ? is->what : "state that the processor does not run";
-}
-
 void inject(struct cpu *cpu, uint32_t vector)
 {
 	cpu->arch.event = EVENT_EXCEPTION(vector) | (vector == VECTOR_GP ? EVENT_ERROR : 0);
@@ -150,7 +140,8 @@ static void (*const handlers[])(struct guest_exit *exit) = {
 static void handle(struct guest_exit *exit)
 {
 	if (exit->hw.kind == X86_ILLEGAL)
-		exit->illegal = exit->hw.what;
+		exit->illegal = exit->hw.what != NULL ? exit->hw.what
+						      : "state that the processor does not run";
 	else
 		handlers[exit->hw.kind](exit);
 	if (exit->illegal == NULL)
@@ -181,12 +172,13 @@ static bool is_wanted(struct cpu *cpu, enum vcpu_result *result)
 
 enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault)
 {
+	void (*enter)(struct cpu * cpu, struct x86_exit * exit) = vendor()->enter;
 	struct guest_exit exit = {.cpu = cpu};
 
+	cpu->arch.rung = 1; /* what came before now may have been heard and not been looked at */
 	do {
-		exit = (struct guest_exit){.cpu = cpu, .reason = EXIT_ILLEGAL};
-		vendor()->enter(cpu, &exit.hw);
-		if (is_wanted(cpu, &exit.result))
+		enter(cpu, &exit.hw);
+		if (cpu->arch.rung != 0 && is_wanted(cpu, &exit.result))
 			return exit.result;
 		handle(&exit);
 		if (exit.hw.kind != X86_AGAIN)

@@ -195,7 +195,15 @@ struct x86_known {
 #define X86_TASK_SWITCH "task switch"
 
 /* Fills @exit by its code from @known, which has @count entries; what is not there is illegal. */
-void exit_known(const struct x86_known *known, uint32_t count, struct x86_exit *exit);
+static inline void exit_known(const struct x86_known *known, uint32_t count, struct x86_exit *exit)
+{
+	static const struct x86_known unknown = {X86_ILLEGAL, 0, NULL};
+	const struct x86_known *is = exit->code < count ? &known[exit->code] : &unknown;
+
+	exit->kind = (enum x86_exit_kind)is->kind;
+	exit->length = is->length;
+	exit->what = is->what;
+}
 
 /* An event to inject: the same in VMCB (APM 15.20) and VMCS (SDM 25.8.3). */
 #define EVENT_VALID (1U << 31)
@@ -254,7 +262,7 @@ struct vendor {
 	void (*cpu_init)(struct cpu *cpu);
 	/* The vCPU to @state; nothing of an earlier guest is left in control block or TLB. */
 	void (*reset)(struct cpu *cpu, const struct x86_state *state);
-	/* Runs the guest to its next exit, with what stands in @cpu->arch, where it leaves what came of it. */
+	/* Runs the guest from @exit, zeroes at first, to its next, with what stands in @cpu->arch, where it leaves what came of it. */
 	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
 	/* Wipes the control block, and the TLB of what the guest left there. */
 	void (*leave)(struct cpu *cpu);

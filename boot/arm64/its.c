@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define GICD_TYPER 0x0004
+#define GICD_IIDR 0x0008
+#define GICD_IIDR_QEMU 0x43b
 #define GICD_TYPER_LPIS (1U << 17)
 #define GICR_CTLR 0x0000
 #define GICR_TYPER 0x0008
@@ -48,6 +50,11 @@ bool its_is_usable(const struct machine *machine)
 			return false;
 	}
 	return (read64(its, GITS_TYPER) & GITS_TYPER_PHYSICAL) != 0;
+}
+
+bool its_shares_lpis(const struct machine *machine)
+{
+	return read32(machine->arm64.gicd, GICD_IIDR) == GICD_IIDR_QEMU;
 }
 
 static uint32_t highest_device(const struct machine *machine)

@@ -8,6 +8,12 @@
 bool its_is_usable(const struct machine *machine);
 
 /*
+ * True when the GIC is one with which LPIs of one number on the redistributors of different cores have been shown to
+ * be different interrupts: the specification does not say so (docs/decisions/0007-passthrough.md).
+ */
+bool its_shares_lpis(const struct machine *machine);
+
+/*
  * Switches the machine's ITS on with tables from @memory, which is zero: no device mapped, collections as
  * bulkhead/its.h has them, every LPI enabled in the one configuration table. Fills @out; what the machine lacks or
  * cannot do leaves it empty. The redistributors' part is each core's own.

@@ -81,6 +81,7 @@ void arch_check_iommus(struct loader *l)
 		say(l, "the ITS cannot be used: it has no LPIs left to give");
 		arm64->its = pa(0);
 	}
+	arm64->one_lpi_owner = !its_shares_lpis(l->machine);
 }
 
 void arch_start_iommus(struct boot_info *info)

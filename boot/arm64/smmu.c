@@ -86,7 +86,7 @@ static void post(const struct plan_iommu *smmu, uint64_t low, uint64_t high)
 	uint32_t index = read32(smmu->registers, SMMU_CMDQ_PROD);
 	uint64_t *command = pa_to_ptr(smmu->commands);
 
-	command += 2 * (index & ((1U << SMMU_COMMANDS_LOG2) - 1));
+	command += 2ULL * (index & ((1U << SMMU_COMMANDS_LOG2) - 1));
 	command[0] = low;
 	command[1] = high;
 	dsb();

@@ -237,7 +237,7 @@ struct plan {
 	64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
 #define SMMU_TABLES 2 /* its command and event queues */
 #define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
-#define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16) /* for each function with MSI-X */
+#define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16ULL) /* for each function with MSI-X */
 #define ITS_TABLES                                                                                 \
 	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
 #define X86_INTERRUPT_BYTES                                                                        \

@@ -34,7 +34,7 @@ uint32_t vsock_read(void *to, uint32_t size);
 /* Sends up to @size bytes, as many as device and peer have room for; how many. 0 when the connection is not open. */
 uint32_t vsock_write(const void *from, uint32_t size);
 
-/* Ends the connection. */
+/* Ends the connection. Before the peer has answered: resets the device, which the next vsock_connect() sets up anew. */
 void vsock_close(void);
 
 #endif

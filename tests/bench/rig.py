@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
 
 import machine  # noqa: E402
+import machines  # noqa: E402
 from machine import EL2, ROOT, SVM, VMX, Failure, Machine, Scenario  # noqa: E402
 
 USER_END = 1 << 47  # below are programs, above is the kernel
@@ -23,6 +24,7 @@ VMRUN = b"\x0f\x01\xd8"
 # Addresses in the resident core whose execution the plugin reports.
 COMMANDS = ("vm_load", "vm_launch", "vm_end", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
 PAUSES = ("arch_wait", "arch_zero")  # a core sleeps; a core that has parked scrubs
+REQUEST = "payload_valid"  # the system manager has a whole frame of the card's
 LOG = ("log_drain", "log_take")  # the system manager begins to write the log; takes a line, and after the last finds none
 
 
@@ -358,17 +360,20 @@ def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
     return Counted(scenario, **options)
 
 
-def bulkhead(rig, name, vms, icount=False, count="core", log=None):
-    """Bulkhead with @vms, on one core more than they have."""
-    source = machine.manifest({vm.name: vm.node(rig) for vm in vms}, management_core=0, when_idle="poweroff")
+def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0):
+    """Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that."""
+    managed = {"card": machines.CARD} if card else {}
+    source = machine.manifest({vm.name: vm.node(rig) for vm in vms}, management_core=0, when_idle="poweroff", **managed)
     scenario = Scenario(rig.backend, f"bench-{rig.name}-{name}", source, {"initrd.gz": rig.initrd()})
     plugin = []
     if rig.plugin:
         at = symbols_of(rig)
         text, path = text_of(rig)
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
-                  *(f"at={at[p]:#x}:{p}" for p in COMMANDS + PAUSES + LOG), f"pc={entry_of(rig):#x}:guest"]
+                  *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, REQUEST)), f"pc={entry_of(rig):#x}:guest"]
     options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
+    if card:
+        options.update(cores=options["cores"] + 1, memory=options["memory"] + spare, card=card.qemu, disk=True)
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
 
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the fake hypervisor of the card's tests needs of the C side.
+ * What the card's tests, which are one end of a connection, need of the C side.
  * card_machine make TREE.dtb OUT: a struct machine; prints what hello needs beside it.
  * card_machine check MACHINE PLAN...: the hypervisor's own check over struct plan_vm files.
+ * card_machine plan MACHINE NAME KERNEL BOOT BASE SIZE...: a struct plan_vm on standard output, for a VM of one core and
+ * 8 MiB with images of KERNEL and BOOT bytes, on a machine with no other VM; SIZE bytes at BASE are the hypervisor's own,
+ * what follows is its image store.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,11 +86,47 @@ static int check(const char *path, int nplans, char **plans)
 	return 1;
 }
 
+static struct extent read_extent(char **argument)
+{
+	return (struct extent){pa(strtoull(argument[0], NULL, 10)),
+			       strtoull(argument[1], NULL, 10)};
+}
+
+static int make_plan(int count, char **argument)
+{
+	static struct machine machine;
+	static struct plan plan;
+	static struct image_info kernel = {.name = "kernel"};
+	static struct manifest_vm want = {
+		.ncores = 1, .any_core = 1, .memory = 8 * MIB, .kernel = "kernel", .console = 1};
+	struct bh_report report = {BH_OK, ""};
+	uint32_t slot = 0;
+
+	if (read_file(argument[0], &machine, sizeof(machine)) != sizeof(machine))
+		return 2;
+	plan.management_core = machine.boot_cpu;
+	plan.core = read_extent(argument + 4);
+	for (int i = 6; i + 1 < count; i += 2)
+		plan.images[plan.nimages++] = read_extent(argument + i);
+	snprintf(want.name, sizeof(want.name), "%s", argument[1]);
+	kernel.size = kernel.run_size = strtoull(argument[2], NULL, 10);
+	kernel.kind = KERNEL_ARM64_IMAGE;
+	if (plan_add(&plan, &machine, &want, &kernel, 1, &slot, &report) != BH_OK) {
+		fprintf(stderr, "%s\n", report.text);
+		return 1;
+	}
+	plan_set_boot(&plan, slot, (struct extent){pa(0), PAGE_SIZE},
+		      strtoull(argument[3], NULL, 10), 0, 0);
+	return fwrite(&plan.vm[slot], sizeof(plan.vm[slot]), 1, stdout) == 1 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "make") == 0)
 		return make(argv[2], argv[3]);
 	if (argc >= 3 && strcmp(argv[1], "check") == 0)
 		return check(argv[2], argc - 3, argv + 3);
+	if (argc >= 8 && strcmp(argv[1], "plan") == 0)
+		return make_plan(argc - 2, argv + 2);
 	return 2;
 }

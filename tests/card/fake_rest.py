@@ -23,7 +23,8 @@ MIB = 1 << 20
 BLOCK = 2 * MIB
 NAME = re.compile(r"[a-z0-9-]{1,31}$")
 PAGE = pathlib.Path(__file__).parents[2] / "tools/bhcard/web/index.html"
-SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart"}
+SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart", "devices",
+        "dma_trusted"}
 REASONS = ["call", "ipi", "intc", "console", "register", "port", "cpuid", "nmi", "stop", "illegal"]
 KEPT_EVENTS, KEPT_CONSOLE = 256, 256 * 1024
 
@@ -274,9 +275,21 @@ class Machine:
         vm.wanted = None if vm.kept else "stopped"
         self.tell(event, vm, why)
 
-    def stop(self, vm):
+    def stop(self, vm, grace=0):
+        """@grace: seconds in which the guest may end by itself"""
         self.must_be(vm, ("running",), "stopped")
-        self.end(vm, "stopped")
+        if grace == 0:
+            self.end(vm, "stopped")
+            return
+        vm.wanted = "stopped"
+        timer = threading.Timer(grace, self.end_grace, (vm,))
+        timer.daemon = True
+        timer.start()
+
+    def end_grace(self, vm):
+        with self.lock:
+            if vm.state == "running" and vm.wanted == "stopped":
+                self.end(vm, "stopped")
 
     def abort(self, vm):
         self.must_be(vm, ("running",), "aborted")
@@ -454,9 +467,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(204, "application/json")
 
     def act(self, m, vm, verb):
-        self.body()
+        options = json.loads(self.body() or b"{}")
         with m.lock:
-            getattr(m, verb)(vm)
+            getattr(m, verb)(vm, **({"grace": options["grace_ms"] / 1000} if options else {}))
             self.reply(200, vm.describe())
 
     def upload(self, m, vm, image):

@@ -40,6 +40,8 @@ def test_bad_requests(card, body, sentence):
     ({"core_count": None, "cores": [64]}, "BH_NO_SUCH_CORE", "/vms/web: cores: "),
     ({"bootargs": "a\nb"}, "BH_BAD_VALUE", "/vms/web: bootargs: byte 0x0a"), ({"bootargs": "x" * 1024}, "BH_TOO_BIG", "/vms/web: bootargs"),
     ({"boot_protocol": "multiboot"}, "BH_BAD_VALUE", "/vms/web: boot-protocol"), ({"console": "vga"}, "BH_BAD_VALUE", "/vms/web: console"),
+    ({"devices": [1]}, "BH_BAD_REQUEST", "VM: devices: strings are wanted"), ({"devices": ["eth0"]}, "BH_BAD_VALUE", "/vms/web: devices"),
+    ({"devices": ["0000:01:00.0"] * 2}, "BH_BAD_VALUE", "/vms/web: devices"),
 ])
 def test_the_manifests_own_refusals(card, change, error, sentence):
     answer = card.ask("POST", VMS, {k: v for k, v in {**GOOD, **change}.items() if v is not None})
@@ -250,7 +252,7 @@ def test_http_on_tcp(start):
         port = s.getsockname()[1]
     start(("m1",), "--http", f"127.0.0.1:{port}")
     with socket.create_connection(("127.0.0.1", port)) as s:
-        s.sendall(b"GET /v1/machines HTTP/1.1\r\nHost: x\r\n\r\n")
+        s.sendall(b"GET /v1/machines HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in s.recv(4096)
 
 

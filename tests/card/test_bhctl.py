@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import xml.etree.ElementTree
 
 import pexpect
@@ -216,11 +217,13 @@ def test_create_says_nothing_and_uploads(ctl, tmp_path):
     initrd.write_bytes(b"x" * 5000)
     assert ctl.done("create", "web", "--core-count", "2", "--memory", "1G", "--kernel", ctl.kernel, "--initrd", initrd,
                     "--cmdline", "a=b c", "--no-console", "--restart", "always", "--restart-limit", "5,600", "--autostart",
-                    "--boot-protocol", "linux") == ""
+                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted") == ""
     vm = ctl.json("info", "web")
     assert vm["state"] == "defined"
     assert vm["spec"] == {"name": "web", "core_count": 2, "memory": "1G", "bootargs": "a=b c", "console": "none", "autostart": True,
-                          "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600}}
+                          "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600},
+                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True}
+    assert "device  0000:01:00.0" in re.sub(r" +", "  ", ctl.done("info", "web"))
     assert [vm["images"][i]["size"] for i in ("kernel", "initrd")] == [KERNEL_BYTES, 5000]
 
 
@@ -272,7 +275,7 @@ def test_the_demo_is_a_manifest(ctl, tmp_path):
 
 @pytest.mark.parametrize("old, new, sentence", [
     ('bootargs = "quiet";', 'colour = "red";', "/vms/web: colour: this property is not known"),
-    ('bootargs = "quiet";', 'devices = "0000:01:00.0";', "/vms/web: devices: 0000:01:00.0 cannot be given"),
+    ('bootargs = "quiet";', "devices = <1>;", "/vms/web: devices: a string is allowed"),
     ('bootargs = "quiet";', "bootargs = <1>;", "/vms/web: bootargs: a string is allowed"),
     ("cores = <1 2>;", "cores = [01];", "/vms/web: cores: cells are allowed"),
     ("core-count = <1>;", "core-count = <1 2>;", "/vms/db: core-count: one cell is allowed"),
@@ -316,9 +319,67 @@ def test_life_of_a_vm(ctl):
 def test_actions_as_json(ctl):
     ctl.make("web")
     assert ctl.json("start", "web")[0]["state"] == "running"
-    assert ctl.json("stop", "--grace", "0.5", "web")[0]["name"] == "web"  # that it has begun
-    if not BHCARD:  # the fake hypervisor's guests do not end by themselves
-        assert ctl.json("delete", "web") == []
+    assert ctl.json("stop", "web")[0]["state"] == "stopped"
+    assert ctl.json("delete", "web") == []
+
+
+def stopping(ctl, *options):
+    """bhctl, which waits for a running VM's guest to end by itself"""
+    ctl.make("web", "--start")
+    child = ctl.start("stop", "--grace", "100", *options, "web")
+    until(lambda: ctl.json("info", "web")["wanted"] == "stopped")
+    return child
+
+
+def test_stop_waits_for_the_guest_to_end_by_itself(ctl):
+    child = stopping(ctl, "--json")
+    assert ctl.state("web") == "running" and child.poll() is None
+    ctl("console", "web", input="poweroff\n", text=True)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, err) == (0, "") and json.loads(out)[0]["state"] == "stopped"
+
+
+def test_stop_waits_for_the_grace_period_to_end(ctl):
+    for name, core in (("web", "1"), ("db", "2")):
+        ctl.make(name, "--start", cores=core)
+    began = time.monotonic()
+    assert "there is no VM" in ctl.fails(1, "stop", "--grace", "1", "web", "none", "db")  # which does not hold up the others
+    assert 1 <= time.monotonic() - began
+    assert [ctl.state(name) for name in ("web", "db")] == ["stopped", "stopped"]
+
+
+def test_stop_shows_how_the_grace_period_goes(ctl):
+    ctl.make("web", "--start")
+    child = pexpect.spawn(BHCTL, ["stop", "--grace", "2", "web"], env=ctl.environment, timeout=20)
+    child.expect(r"web may end by itself +\[#+\.+\] +[1-9]\d?%  [01] of 2 s")
+    child.expect(pexpect.EOF)
+    assert child.before.endswith(b"\r\x1b[K")
+    child.close()
+    assert child.exitstatus == 0 and ctl.state("web") == "stopped"
+
+
+def test_stop_that_is_not_waited_for(ctl):
+    ctl.make("web", "--start")
+    vm = ctl.json("stop", "--grace", "100", "--no-wait", "web")[0]
+    assert (vm["state"], vm["wanted"]) == ("running", "stopped")
+    ctl.done("abort", "web")
+
+
+def test_wait_for_a_stop_ends_with_ctrl_c(ctl):
+    """What was asked for goes on."""
+    child = stopping(ctl)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) == 130
+    assert ctl.json("info", "web")["wanted"] == "stopped"
+
+
+def test_stop_that_another_takes_back(fake, ctl):
+    child = stopping(ctl)
+    vm = fake.machines["rack1"].vms["web"]
+    with fake.machines["rack1"].lock:
+        vm.wanted = "running"
+    assert child.wait(10) == 1
+    assert child.stderr.read() == "bhctl: web was started again meanwhile\n"
 
 
 def test_several_at_once(ctl):
@@ -406,6 +467,23 @@ def complete(ctl, *words):
     script = f'. {ROOT}/tools/bhctl.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bhctl; printf "%s\\n" "${{COMPREPLY[@]}}"'
     return subprocess.run(["bash", "-c", script, "bash", BHCTL, *words], capture_output=True, text=True, check=True,
                           env=ctl.environment).stdout.split()
+
+
+def test_completion_in_zsh(ctl):
+    """As a person types it; it asks the same script."""
+    ctl.make("web", "--start")
+    shell = pexpect.spawn("zsh", ["-f"], env={**ctl.environment, "PS1": "> ", "TERM": "dumb"}, timeout=30, encoding="utf-8",
+                          dimensions=(24, 300))
+    shell.expect("> ")
+    shell.sendline(f"autoload -Uz compinit && compinit -D -u && . {ROOT}/tools/bhctl.zsh && path=({ROOT}/tools $path) && echo rea''dy")
+    shell.expect("ready\r\n")
+    for typed, whole in (("del", "delete"), ("stop w", "stop web"), ("create x --restart on", "create x --restart on-failure"),
+                         ("stop --no", "stop --no-wait"), (f"create x --kernel {ctl.kernel[:-2]}", f"create x --kernel {ctl.kernel}")):
+        shell.send(f"bhctl {typed}\t")
+        shell.expect_exact(f"bhctl {typed}")
+        shell.expect_exact(whole[len(typed):])
+        shell.send("\x15")  # takes the line away
+    shell.close(force=True)
 
 
 def test_completion(ctl):

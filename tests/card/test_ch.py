@@ -101,6 +101,12 @@ def test_power_button(card, hyp, web):
     wait(lambda: json.loads(ch(card, "vm.info", method="GET"))["state"] == "Shutdown")
 
 
+def test_devices(card, web):
+    """As ch-remote names them: by a path in sysfs."""
+    ch(card, "vm.create", json.dumps({**web, "devices": [{"path": "/sys/bus/pci/devices/0000:01:00.0", "id": "_0"}]}))
+    assert card.vm("web")["spec"]["devices"] == ["0000:01:00.0"]
+
+
 @pytest.mark.parametrize("command", ["vmm.shutdown", "vm.pause", "vm.resume", "vm.resize", "vm.add-disk", "vm.add-net", "vm.add-device",
                                      "vm.remove-device", "vm.snapshot", "vm.restore", "vm.coredump", "vm.send-migration", "vm.nmi"])
 def test_what_a_partition_cannot(card, web, command):
@@ -113,6 +119,7 @@ def test_what_a_partition_cannot(card, web, command):
     ({"disks": [{"path": "/x"}]}, 500, "disks"), ({"net": [{}]}, 500, "net"), ({"payload": None}, 400, "payload"),
     ({"payload": {"kernel": None}}, 400, "kernel"), ({"payload": {"kernel": "/nowhere"}}, 500, "/nowhere"),
     ({"payload": {"kernel": "/dev/zero"}}, 500, "/dev/zero"), ({"payload": {"kernel": "/x", "firmware": "/y"}}, 500, "firmware"),
+    ({"devices": [{"id": "_0"}]}, 400, "path"), ({"devices": [{"path": "0000:01:00.0", "iommu": True}]}, 500, "iommu"),
     ({"payload": {"kernel": 5}}, 400, "kernel"), ({"payload": {"kernel": "/x", "initramfs": 5}}, 400, "initramfs"),
 ])
 def test_refused_configurations(card, web, change, status, sentence):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hypervisor that breaks the protocol loses its connection, and nothing else happens."""
+import struct
+import threading
+
 import pytest
 
 import fake
@@ -28,6 +31,7 @@ BREACHES = {
     "no tree": lambda h: h.send(LOG, b"\xff" * 64),
     "a truncated tree": lambda h: h.send(LOG, GOOD_LOG[:-8]),
     "a longer tree": lambda h: h.send(LOG, GOOD_LOG + b"\0" * 8),
+    "a tree whose parts are not aligned": lambda h: h.send(LOG, GOOD_LOG[:16] + cell(41) + GOOD_LOG[20:]),
     "no payload": lambda h: h.send(LOG),
     "log without text": lambda h: h.send(LOG, tree({"dropped": cell(0)})),
     "log whose text is no string": lambda h: h.send(LOG, tree({"text": b"abc", "dropped": cell(0)})),
@@ -140,7 +144,6 @@ def test_wrong_digest(card, hyp):
 
 def test_create_refused_shifts_slots(card, hyp):
     """Two creates on their way, the first refused: the second VM is in another slot than planned."""
-    import threading
     card.define("a")
     card.define("b")
     gate = threading.Event()
@@ -158,3 +161,35 @@ def test_create_refused_shifts_slots(card, hyp):
         t.join()
     assert answers == {"a": 500, "b": 200} and hyp.vms["b"].slot == 0
     assert card.post("vms/a/start").status == 200 and hyp.vms["a"].slot == 1
+
+
+def test_deleted_while_it_is_asked_for(card, hyp):
+    """After a refusal the card asks how the VM is; the VM may be gone before the answer comes, and the connection stays."""
+    card.define()
+    gate, plain = threading.Event(), hyp.handle
+    hyp.handle = lambda kind, request, props: (gate.wait(5) if kind == fake.INFO else None, plain(kind, request, props))
+    hyp.refuse["create"] = (fake.BAD_PLAN, {"detail": "no"}, {})
+    assert card.post("vms/web/start").status == 500
+    assert card.ask("DELETE", "/v1/machines/m1/vms/web").status == 204
+    gate.set()
+    card.define()
+    assert card.post("vms/web/start").status == 200
+    assert "disconnected" not in card.kinds()
+
+
+def test_what_is_said_before_the_list(card, dial):
+    """A guest that runs already does not wait for the card to know it; nor is there room for guests without end."""
+    hyp = dial(card, connect=False)
+    plan = text("boot").ljust(32, b"\0") + struct.pack("<II", 1, 1)
+    hyp.vms["boot"] = fake.Vm("boot", 0, plan.ljust(hyp.facts["plan_vm_size"], b"\0"), kept=True)
+    gate, plain = threading.Event(), hyp.handle
+    hyp.handle = lambda kind, request, props: (gate.wait(5) if kind == LIST else None, plain(kind, request, props))
+    hyp.connect()
+    hyp.prints("boot", b"hello\n")
+    for i in range(100):
+        hyp.prints(f"nobody-{i}", b"boo\n")
+    wait(lambda: card.ask("GET", "/v1/machines/m1").json["vms"] == hyp.facts["max_vms"])
+    gate.set()
+    wait(lambda: connected(card))
+    assert [vm["name"] for vm in card.ask("GET", "/v1/machines/m1/vms").json] == ["boot"]
+    assert card.ask("GET", "/v1/machines/m1/vms/boot/console?follow=0").body == b"hello\n"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from conftest import wait
+from conftest import Daemon, wait
 
 STEPS = [(request, when) for request in ("create", "image", "start") for when in ("before", "after")]
 
@@ -164,3 +164,18 @@ def test_broken_state_is_not_overwritten(start, folder):
     state.write_text(whole)
     card.start()
     assert card.vm("web")["images"]["kernel"]["size"] == 200000
+
+
+def test_second_daemon_is_refused(card, hyp, folder):
+    """Two daemons with one state would each undo what the other wrote."""
+    card.define()
+    second = Daemon(folder)
+    with pytest.raises(AssertionError, match="state/m1: another bhcard has it"):
+        second.start()
+    assert second.process.wait(10) == 1
+    assert card.post("vms/web/start").status == 200  # and the first one's sockets are still its own
+    card.kill()
+    second.start()
+    hyp.connect()
+    wait(lambda: second.vm("web")["state"] == "running")
+    second.stop()

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-bhcard's web page in a headless Chromium: that it draws what the API says, and does what a click says. With
-SCREENSHOT=docs/pictures/web.png in the environment one test also writes the picture of the documentation.
+bhcard's web page in a headless Chromium: that it draws what the API says, and does what a click says. (With the real image at
+the other end, and for the picture of the documentation: tests/system/test_run.py.)
 """
 import json
-import os
-import pathlib
 import re
-import time
 
 import pytest
 
@@ -364,26 +361,3 @@ def test_everything_has_a_name(page, ctl):
 def test_nothing_from_elsewhere():
     text = PAGE.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|src=|@import|//[a-z]+\.[a-z]", text)
-
-
-def test_screenshot(browser, tmp_path):
-    """The picture of the documentation: three VMs at work, one console in use"""
-    server = FakeRest(str(tmp_path / "api.sock"), [Machine("rack1", cores=8, memory=((0x40000000, 4096 * MIB),)), Machine("rack2")])
-    picture = pathlib.Path(os.environ.get("SCREENSHOT") or tmp_path / "web.png")
-    try:
-        for words in ("web --cores 1,2 --memory 512M --start", "db --cores 3,4,5 --memory 1G --start",
-                      "cache --core-count 1 --memory 768M --start", "batch --core-count 1 --memory 256M"):
-            new = Ctl(server.path, tmp_path)
-            new.done("--machine", "rack1", "create", *words.split(), "--kernel", new.kernel)
-        show(browser, server)
-        wait_state(browser, "cache", "running")
-        button(browser, "web", "Console")
-        browser.wait(f"{SCREEN.format('web')}.includes('web:/#')")
-        browser.type("echo hello\n")
-        browser.wait("/\\/s/.test(document.querySelector('[data-vm=db] .exits b').textContent)")
-        browser.value("scrollTo(0, 0)")
-        time.sleep(2.5)
-        browser.screenshot(picture)
-    finally:
-        server.close()
-    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and picture.stat().st_size > 20_000

@@ -3,6 +3,8 @@
  * A guest's packets and buffers in any order against the card's vsock, without virtqueues: nothing crashes, no packet is
  * larger than its buffer, no stream gets more than the guest has said it has room for.
  */
+#include "input.h"
+
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +21,6 @@
 #define GUEST_PORTS 2
 #define MAX_CALLS 256
 #define PACKET_BYTES 70000
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 static struct event_base *base;
 static struct streams *streams;
@@ -37,25 +34,12 @@ static struct {
 	uint32_t room, taken, got;
 } guest[GUEST_PORTS][PORTS];
 
-static const uint8_t *input;
-static size_t left;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint8_t byte(void)
-{
-	if (left == 0)
-		return 0;
-	left--;
-	return *input++;
-}
-
 /* Sizes of all magnitudes. */
 static uint32_t number(void)
 {
-	uint32_t shift = byte() % 32;
+	uint32_t shift = input_byte() % 32;
 
-	return ((uint32_t)byte() << 24 | (uint32_t)byte() << 16) >> shift;
+	return ((uint32_t)input_byte() << 24 | (uint32_t)input_byte() << 16) >> shift;
 }
 
 static void wake(void *waker)
@@ -104,10 +88,10 @@ static void send_packet(void)
 	static const uint64_t card[] = {2, 2, 2, 2, 2, 2, 2, 1};
 	struct virtio_vsock_hdr header;
 	struct iovec pieces[8];
-	uint8_t what = byte();
+	uint8_t what = input_byte();
 	uint32_t bytes = number() % PACKET_BYTES;
 	uint32_t length = what & 8 ? number() : bytes;
-	uint32_t from = byte() % GUEST_PORTS, to = byte() % PORTS;
+	uint32_t from = input_byte() % GUEST_PORTS, to = input_byte() % PORTS;
 
 	header = (struct virtio_vsock_hdr){
 		.src_cid = htole64(cids[what & 7]),
@@ -115,15 +99,15 @@ static void send_packet(void)
 		.src_port = htole32(from),
 		.dst_port = htole32(to),
 		.len = htole32(length),
-		.type = htole16(what & 128 ? byte() : 1),
-		.op = htole16(byte() % 10),
-		.flags = htole32(byte() % 5),
+		.type = htole16(what & 128 ? input_byte() : 1),
+		.op = htole16(input_byte() % 10),
+		.flags = htole32(input_byte() % 5),
 		.buf_alloc = htole32(number()),
 		.fwd_cnt = htole32(number()),
 	};
 	memcpy(memory, &header, sizeof(header));
 	memset(memory + sizeof(header), what, bytes);
-	bytes += what & 64 ? (uint32_t)sizeof(header) : byte() % (uint32_t)sizeof(header);
+	bytes += what & 64 ? (uint32_t)sizeof(header) : input_byte() % (uint32_t)sizeof(header);
 	if (!streams_can_take(streams))
 		return;
 	if (bytes >= sizeof(header) && header.src_cid == CID && header.dst_cid == 2 &&
@@ -161,12 +145,12 @@ static void receive_packet(void)
 
 static void card_acts(void)
 {
-	uint8_t what = byte();
+	uint8_t what = input_byte();
 	struct bufferevent **call;
 
 	if (call_count == 0)
 		return;
-	call = &calls[byte() % call_count];
+	call = &calls[input_byte() % call_count];
 	if (*call == NULL)
 		return;
 	switch (what % 5) {
@@ -190,7 +174,7 @@ static void card_acts(void)
 
 static void step(void)
 {
-	uint8_t what = byte();
+	uint8_t what = input_byte();
 
 	if (what < 110)
 		send_packet();
@@ -208,14 +192,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ignore_sigpipe();
 	input = data;
-	left = size;
+	input_left = size;
 	base = event_base_new();
 	CHECK(base != NULL);
 	streams = streams_new(base, CID, &callbacks, NULL, wake, NULL);
 	CHECK(streams != NULL);
 	memset(guest, 0, sizeof(guest));
 	call_count = 0;
-	while (left != 0)
+	while (input_left != 0)
 		step();
 	settle();
 	for (unsigned int i = 0; i < call_count; i++) {

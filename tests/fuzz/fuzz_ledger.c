@@ -3,6 +3,8 @@
  * Random takes and gives, against one byte for each page that says whose it is
  * and one for its state; then a plan is made of it and checked.
  */
+#include "input.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +12,6 @@
 
 #define PAGES 256
 #define NOTHING 0xff /* no RAM there */
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 static struct ledger ledger;
 static struct machine machine;
@@ -24,17 +21,6 @@ static uint8_t
 	state[PAGES + 1]; /* of each page, as the ledger must have it at least: dirty stays dirty */
 static bool taken;
 
-static const uint8_t *input;
-static size_t left;
-
-static uint8_t byte(void)
-{
-	if (left == 0)
-		return 0;
-	left--;
-	return *input++;
-}
-
 static void make_machine(void)
 {
 	uint32_t at = 0;
@@ -42,10 +28,10 @@ static void make_machine(void)
 	memset(owner, NOTHING, sizeof(owner));
 	memset(state, MEMORY_DIRTY, sizeof(state));
 	memset(&machine, 0, sizeof(machine));
-	machine.nmemory = 1 + byte() % 6;
+	machine.nmemory = 1 + input_byte() % 6;
 	for (uint32_t i = 0; i < machine.nmemory; i++) {
-		uint32_t gap = byte() % 4;
-		uint32_t pages = 1 + byte() % 36;
+		uint32_t gap = input_byte() % 4;
+		uint32_t pages = 1 + input_byte() % 36;
 
 		at += gap;
 		machine.memory[i].extent = (struct extent){pa(at * PAGE_SIZE), pages * PAGE_SIZE};
@@ -115,9 +101,9 @@ static bool plan_has_room(uint32_t who)
 
 static void take(void)
 {
-	uint32_t first = byte();
-	uint32_t pages = byte() % 12;
-	uint32_t who = 1 + byte() % 8;
+	uint32_t first = input_byte();
+	uint32_t pages = input_byte() % 12;
+	uint32_t who = 1 + input_byte() % 8;
 	struct extent extent = {pa(first * PAGE_SIZE), pages * PAGE_SIZE};
 	bool room = ledger.count + 2 <= LEDGER_MAX;
 
@@ -136,9 +122,9 @@ static void take(void)
 /* Gives a region of a VM back; what is not exactly one is refused. */
 static void give(void)
 {
-	struct plan_vm *vm = &plan.vm[byte() % 6];
-	uint32_t r = byte() % CONFIG_MAX_REGIONS_PER_VM;
-	enum memory_state to = byte() % 2 ? MEMORY_CLEAN : MEMORY_DIRTY;
+	struct plan_vm *vm = &plan.vm[input_byte() % 6];
+	uint32_t r = input_byte() % CONFIG_MAX_REGIONS_PER_VM;
+	enum memory_state to = input_byte() % 2 ? MEMORY_CLEAN : MEMORY_DIRTY;
 	struct extent extent = {vm->region[r].pa, vm->region[r].size};
 
 	if (r >= vm->nregions)
@@ -155,7 +141,7 @@ static void give(void)
 
 static void mark(void)
 {
-	uint32_t vm = byte() % 6;
+	uint32_t vm = input_byte() % 6;
 
 	ledger_mark(&ledger, vm, MEMORY_IN_USE);
 	for (uint32_t i = 0; i < ledger.count; i++)
@@ -188,17 +174,15 @@ static void check_plan(void)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = data;
-	left = size;
+	input_left = size;
 	taken = false;
 	memset(&plan, 0, sizeof(plan));
 	make_machine();
-	for (uint32_t step = 0; left != 0 && step < 80; step++) {
-		switch (byte() % 8) {
+	for (uint32_t step = 0; input_left != 0 && step < 80; step++) {
+		switch (input_byte() % 8) {
 		case 0:
 			mark();
 			break;

@@ -4,6 +4,8 @@
  * mapped: after each, every leaf of the tree is in one range of the list,
  * leads where it should, and nothing is missing.
  */
+#include "input.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +13,6 @@
 
 #define POOL_PAGES 9
 #define MAX_RANGES 24
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 struct range {
 	uint64_t at;
@@ -32,21 +29,10 @@ static uint32_t nranges;
 static bool unmapped_before; /* empty tables may stand in a block's place */
 static uint64_t covered;
 
-static const uint8_t *input;
-static size_t left;
-
-static uint8_t byte(void)
-{
-	if (left == 0)
-		return 0;
-	left--;
-	return *input++;
-}
-
 /* Something near the borders of pages, blocks and GiB. */
 static uint64_t address(void)
 {
-	uint8_t a = byte();
+	uint8_t a = input_byte();
 	uint64_t at = (a & 3) * GIB;
 
 	at += (a >> 2 & 3) * 2 * MIB + (a >> 4 & 3) * PAGE_SIZE;
@@ -116,13 +102,13 @@ static void map(void)
 {
 	uint64_t at = address();
 	uint64_t end = address();
-	struct range r = {.at = at, .attr = (byte() & 1) != 0 ? PT_DATA : PT_TEXT};
+	struct range r = {.at = at, .attr = (input_byte() & 1) != 0 ? PT_DATA : PT_TEXT};
 	uint64_t had = pool.pages;
 
 	if (nranges == MAX_RANGES)
 		return;
 	r.size = end > at ? end - at : 0;
-	r.to = (8 * GIB) + ((byte() & 1) != 0 ? r.at : address());
+	r.to = (8 * GIB) + ((input_byte() & 1) != 0 ? r.at : address());
 	enum bh_error error = pt_map(&table, r.at, pa(r.to), r.size, r.attr);
 	bool overlap = range_at(r.at, r.size) != NULL;
 
@@ -140,7 +126,7 @@ static void map(void)
 /* Takes a range out; at once back in, when asked: that needs no table. */
 static void unmap(bool again)
 {
-	uint32_t i = byte();
+	uint32_t i = input_byte();
 
 	if (nranges == 0)
 		return;
@@ -182,28 +168,26 @@ static void wild(void)
 
 	for (uint32_t i = 0; i < 3; i++)
 		for (uint32_t k = 0; k < 8; k++)
-			number[i] = number[i] << 8 | byte();
+			number[i] = number[i] << 8 | input_byte();
 	pt_lookup(&table, number[0], NULL);
 	if (is_aligned(number[0] | number[1] | number[2], PAGE_SIZE))
 		return;
 	CHECK(pt_map(&table, number[0], pa(number[1]), number[2], PT_DATA) == BH_BAD_VALUE);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = data;
-	left = size;
+	input_left = size;
 	memset(memory, 0xff, sizeof(memory));
 	pool = (struct page_pool){ptr_to_pa(memory), POOL_PAGES};
-	table.format = &geometries[byte() % GEOMETRIES];
+	table.format = &geometries[input_byte() % GEOMETRIES];
 	table.pool = &pool;
 	table.root = pool_take(&pool, TREE_ROOT_PAGES(table.format));
 	nranges = 0;
 	unmapped_before = false;
-	for (uint32_t step = 0; left != 0 && step < 60; step++) {
-		switch (byte() % 6) {
+	for (uint32_t step = 0; input_left != 0 && step < 60; step++) {
+		switch (input_byte() % 6) {
 		case 0:
 		case 1:
 			map();

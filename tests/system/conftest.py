@@ -8,7 +8,10 @@ import re
 
 import pytest
 
-from machine import EL2, SVM, VMX, Backend, Machine, Scenario
+from machine import EL2, SVM, VMX, Backend, Machine, Scenario  # before the others: it knows where they are
+
+from cardside import CardSide
+from managed import Tap, boot_managed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +110,27 @@ def boot(request, platform):
     yield start
     for machine in machines:
         machine.close()
+
+
+@pytest.fixture
+def card():
+    side = CardSide()
+    yield side
+    side.close()
+
+
+@pytest.fixture
+def tap(card):
+    """What is said between bhvsock and bhcard."""
+    between = Tap(card)
+    yield between
+    between.close()
+
+
+@pytest.fixture
+def managed(boot, card):
+    """A server without VMs, and its card; behind the tap, where a test names that first."""
+    return boot_managed(boot, card.start())
 
 
 class Shared:

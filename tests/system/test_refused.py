@@ -122,7 +122,12 @@ CASES = {
     "initrd-oversized": (changed(initrd="big.gz"), {"big.gz": file_of(bytes(5 << 20))},
                          r"/vms/one: memory: 4 MiB; the kernel .* the initrd \(5120 KiB\) do not fit.*"),
     "bootargs-too-long": (changed(bootargs="x" * 1024), {}, r"/vms/one: bootargs: 1024 characters; at most 1023 .*"),
-    "device": (changed(devices="0000:01:00.0"), {}, r"/vms/one: devices: '0000:01:00.0' cannot be given to a VM; .*"),
+    "device": (changed(devices="0000:01:00.0"), {}, r"/vms/one: devices: '0000:01:00.0' is not there; this machine has \d+ PCI .*"),
+    "device-no-address": (changed(devices="01:00.0"), {}, r"/vms/one: devices: '01:00.0' is not a PCI function; .*"),
+    "device-twice": (changed(devices=["0000:01:00.0", "0000:01:00.0"]), {}, r"/vms/one: devices: '0000:01:00.0' belongs to /vms/one; .*"),
+    "devices-too-many": (changed(devices=[f"0000:{n:02x}:00.0" for n in range(9)]), {},
+                         r"/vms/one: devices: more than 8; at most 8 are allowed"),
+    "dma-trusted": (changed(dma_trusted=2), {}, r"/vms/one: dma-trusted: 2; 0 to 1 are allowed"),
     "console-interrupt": (manifest(SOME, console_interrupt=5), {}, r"/host: console-interrupt: 5; 32 to 1019 are .*"),
     "restart-limit": (changed(restart_limit=[5000, 1]), {}, r"/vms/one: restart-limit: 5000 restarts .*"),
     "stop-method": (manifest(SOME, stop_method="gently"), {}, r"/host: stop-method: 'gently'; 'auto' or 'sgi' are .*"),
@@ -233,8 +238,8 @@ def lint(scenario, tree):
 
 
 def without_sizes(sentence):
-    """How much memory is left depends on the firmware, which bhmanifest does not have."""
-    return re.sub(r"\d+ MiB (are left|in the largest)", r"N MiB \1", sentence)
+    """How much memory is left depends on the firmware, which bhmanifest does not have; nor does it see what stands on PCI."""
+    return re.sub(r"\d+ (MiB are left|MiB in the largest|PCI functions)", r"N \1", sentence)
 
 
 # Bochs would take minutes for what is the same code on the same architecture.
@@ -278,6 +283,93 @@ def test_blob_without_manifest(boot):
     archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=os.path.basename(path).encode() + b"\n",
                              capture_output=True, cwd=os.path.dirname(path), check=True).stdout
     refused(boot(None, blob=file_of(archive)), r"file manifest.dtb is not in the initrd blob")
+
+
+# ---- devices ----------------------------------------------------------------------------------------------------
+
+FIRST = machines.device(0)
+PORT = f"0000:00:{machines.PORT_SLOT:02x}.0"
+SECOND = machines.device(0, 1)
+BEHIND = {"flags": "flr", "iommu": [0, 0x100]}  # a function as bhmanifest is told of it
+
+
+def two_vms(first, second):
+    return manifest({"one": friendly(1, "", devices=first), "two": friendly(2, "", devices=second)})
+
+
+def of_one(name, **facts):
+    return {FIRST: {**BEHIND, **facts}}, changed(devices=name)
+
+
+# What is wrong -> (the rig's devices, the same as bhmanifest is told, the manifest, the sentence).
+DEVICE_CASES = {
+    "bridge": (["virtio-rng"], {PORT: {"flags": "bridge"}}, changed(devices=PORT),
+               f"/vms/one: devices: '{PORT}' is a bridge, and bridges stay with the machine; its group: {PORT}"),
+    "host-bridge": ([], {"0000:00:00.0": {"flags": "host"}}, changed(devices="0000:00:00.0"),
+                    "/vms/one: devices: '0000:00:00.0' is a part of the machine itself; its group: 0000:00:00.0"),
+    "no-reset": (["e1000"], *of_one(FIRST, flags=[]),
+                 f"/vms/one: devices: '{FIRST}' cannot be reset by itself (it has no FLR); its group: {FIRST}"),
+    "not-there": (["virtio-rng"], {}, changed(devices=SECOND),
+                  f"/vms/one: devices: '{SECOND}' is not there; this machine has N PCI functions that can be seen"),
+    "group-of-another-vm": (["virtio-rng+virtio-rng"], {FIRST: BEHIND, SECOND: {**BEHIND, "group": FIRST}}, two_vms(FIRST, SECOND),
+                            f"/vms/two: devices: '{SECOND}' cannot be kept apart from {FIRST}, a device of /vms/one; "
+                            f"its group: {FIRST} {SECOND}"),
+    "pf-with-vfs": (["igb"], {FIRST: {**BEHIND, "flags": ["flr", "pf"]}, "0000:01:10.0": {**BEHIND, "pf": FIRST}},
+                    two_vms(f"{FIRST}/vf0", FIRST),
+                    f"/vms/two: devices: '{FIRST}' has virtual functions that are on, so it stays with the hypervisor; "
+                    f"its group: {FIRST}"),
+    "vf-twice": (["igb"], {FIRST: {**BEHIND, "flags": ["flr", "pf"]}, "0000:01:10.0": {**BEHIND, "pf": FIRST}},
+                 two_vms(f"{FIRST}/vf0", "0000:01:10.0"),
+                 "/vms/two: devices: '0000:01:10.0' is a device of /vms/one; its group: 0000:01:10.0"),
+}
+# What only the loader can know: how many VFs there could be.
+VF_CASES = {
+    "vf-beyond-the-limit": (["igb"], None, changed(devices=f"{FIRST}/vf8"),
+                            f"/vms/one: devices: '{FIRST}/vf8' is not there: that function has 8 virtual functions, from vf0 on"),
+    "vf-of-none": (["virtio-rng"], None, changed(devices=f"{FIRST}/vf0"),
+                   f"/vms/one: devices: '{FIRST}/vf0' is not there: that function has no virtual functions"),
+}
+
+
+class DeviceCase:
+    def __init__(self, line, row):
+        self.line = line
+        self.devices, self.functions, self.source, self.sentence = row
+
+
+def device_cases(backend):
+    rows = DEVICE_CASES | VF_CASES if backend is EL2 else {n: DEVICE_CASES[n] for n in ("host-bridge", "no-reset")}
+    return [DeviceCase(name, row) for name, row in sorted(rows.items())]
+
+
+def with_functions(tree, functions):
+    """The description of a machine in @tree with @functions on PCI."""
+    source = subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", tree], capture_output=True, text=True, check=True).stdout
+    nodes = {f"f{n}": {"address": address, **{k: v for k, v in facts.items() if v != []}}
+             for n, (address, facts) in enumerate(functions.items())}
+    compile_manifest(source[:source.rindex("};")] + node("functions", nodes, 1) + "\n};\n", tree)
+    return tree
+
+
+@BOTH
+@pytest.mark.cases(of=device_cases)
+def test_device_refused(boot, tree, platform, case):
+    options = {} if platform.backend is EL2 else {"iommu": "intel"}
+    machine = boot(case.source, devices=case.devices, **options)
+    said = refused(machine, re.escape(case.sentence).replace("has\\ N\\ PCI", "has\\ \\d+\\ PCI"))
+    if case.functions is not None:
+        assert without_sizes(lint(machine.scenario, with_functions(tree, case.functions))) == without_sizes(said)
+
+
+@BOTH
+def test_no_iommu(boot, tree, platform):
+    """An IOMMU is missing: no device, unless the manifest says that its DMA is trusted; then it is said loudly."""
+    sentence = (f"/vms/one: devices: '{FIRST}' has no IOMMU that checks its DMA; only a VM with dma-trusted may have it; "
+                f"its group: {FIRST}")
+    options = {"iommu": "none"} if platform.backend is EL2 else {}
+    machine = boot(changed(devices=FIRST), devices=["virtio-rng"], **options)
+    refused(machine, re.escape(sentence))
+    assert lint(machine.scenario, with_functions(tree, {FIRST: {"flags": "flr"}})) == sentence
 
 
 # ---- machines ---------------------------------------------------------------------------------------------------

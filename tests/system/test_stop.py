@@ -56,13 +56,13 @@ def machine(share, platform):
     return machine
 
 
-def asleep(machine, case):
-    """True when the guest's core sleeps: on x86 the emulator says so, on Arm it stands behind a WFI."""
-    registers = machine.monitor.registers(core_of(machine, case))
+def asleep_at(machine, vm, core):
+    """True when @vm's @core sleeps: on x86 the emulator says so, on Arm it stands behind a WFI."""
+    registers = machine.monitor.registers(core)
     if machine.backend.arch == "x86_64":
         return registers["HLT"] == 1
     pc = registers["PC"] - machine.backend.ram
-    base, size, _ = machine.memory(vm_of(machine, case))[0]
+    base, size, _ = machine.memory(vm)[0]
     return 4 <= pc < size and machine.physical(base + pc - 4, 4) == WFI
 
 
@@ -77,7 +77,7 @@ def hold(machine, case):
     else:
         machine.wait(rf"{vm}\| holding", since)
     if case.sleeps and machine.backend.monitor:
-        machine.until(lambda: asleep(machine, case), f"{case.line} does not fall asleep")
+        machine.until(lambda: asleep_at(machine, vm, core_of(machine, case)), f"{case.line} does not fall asleep")
 
 
 @pytest.mark.cases(of=holders)

@@ -20,6 +20,8 @@ struct blob {
 	uint64_t aligned[BLOB_BYTES / 8];
 };
 
+#define CHANGE_CELLS 12
+
 /* One change to a tree. */
 struct change {
 	enum { NOTHING, TEXT, BYTES, CELLS, DROP, NODE, DROP_NODE } kind;
@@ -27,7 +29,7 @@ struct change {
 	const char *name; /* of the property or the new node */
 	const char *text; /* TEXT; BYTES: @count of them */
 	uint32_t count;
-	uint32_t cell[8];
+	uint32_t cell[CHANGE_CELLS];
 };
 
 #define SET_TEXT(path, name, text)                                                                 \
@@ -85,10 +87,10 @@ static inline int blob_node(const struct blob *b, const char *path)
 static inline void blob_change(struct blob *b, const struct change *c)
 {
 	void *fdt = b->aligned;
-	uint32_t cells[8];
+	uint32_t cells[CHANGE_CELLS];
 	int error = 0;
 
-	for (uint32_t i = 0; i < 8; i++)
+	for (uint32_t i = 0; i < CHANGE_CELLS; i++)
 		cells[i] = cpu_to_fdt32(c->cell[i]);
 	switch (c->kind) {
 	case NOTHING:

@@ -244,6 +244,54 @@ static void without_initrd_none_is_named(void **state)
 				NULL));
 }
 
+static void devices_stand_behind_a_host_bridge_with_an_its(void **state)
+{
+	uint32_t gic, its;
+
+	(void)state;
+	plan.vm[1].nfunctions = 1;
+	make();
+	gic = fdt_get_phandle(buffer, fdt_path_offset(buffer, "/intc@8000000"));
+	its = fdt_get_phandle(buffer,
+			      fdt_path_offset(buffer, "/intc@8000000/msi-controller@8100000"));
+	assert_true(its != 0 && its != gic);
+	property("/intc@8000000", "ranges", 0);
+	expect_text("/intc@8000000/msi-controller@8100000", "compatible", "arm,gic-v3-its");
+	expect_cells("/intc@8000000/msi-controller@8100000", "reg",
+		     (uint32_t[]){0, GUEST_ITS_BASE, 0, 0x20000}, 4);
+	expect_cells("/intc@8000000/msi-controller@8100000", "#msi-cells", (uint32_t[]){1}, 1);
+	property("/intc@8000000/msi-controller@8100000", "msi-controller", 0);
+	expect_text("/pcie@3f000000", "compatible", "pci-host-ecam-generic");
+	expect_text("/pcie@3f000000", "device_type", "pci");
+	expect_cells("/pcie@3f000000", "#address-cells", (uint32_t[]){3}, 1);
+	expect_cells("/pcie@3f000000", "#size-cells", (uint32_t[]){2}, 1);
+	expect_cells("/pcie@3f000000", "reg", (uint32_t[]){0, GUEST_ECAM_BASE, 0, MIB}, 4);
+	expect_cells("/pcie@3f000000", "bus-range", (uint32_t[]){0, 0}, 2);
+	expect_cells("/pcie@3f000000", "msi-map", (uint32_t[]){0, its, 0, 0x10000}, 4);
+	expect_cells("/pcie@3f000000", "ranges",
+		     (uint32_t[]){0x02000000, 0, GUEST_WINDOW_BASE, 0, GUEST_WINDOW_BASE, 0,
+				  GUEST_WINDOW_END - GUEST_WINDOW_BASE, 0x03000000, 0xc0, 0, 0xc0,
+				  0, 0x40, 0},
+		     14);
+	assert_int_equal(GUEST_HIGH_WINDOW_BASE, 0xc0ULL << 32);
+	property("/pcie@3f000000", "dma-coherent", 0);
+	expect_cells("/chosen", "linux,pci-probe-only", (uint32_t[]){1}, 1);
+	/* No line interrupts. */
+	assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/pcie@3f000000"), "interrupt-map",
+				NULL));
+}
+
+static void without_devices_there_is_no_trace_of_pci(void **state)
+{
+	(void)state;
+	make();
+	is_absent("/pcie@3f000000");
+	is_absent("/intc@8000000/msi-controller@8100000");
+	assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/intc@8000000"), "ranges", NULL));
+	assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/chosen"), "linux,pci-probe-only",
+				NULL));
+}
+
 static void seeds_are_zero_and_where_it_says(void **state)
 {
 	static const uint8_t zeroes[GUEST_RNG_SEED_BYTES];
@@ -280,6 +328,7 @@ static void the_largest_vm_fits(void **state)
 	memset(bootargs, 'x', MANIFEST_BOOTARGS_MAX);
 	machine.ncpus = CONFIG_MAX_CPUS;
 	plan.vm[1].ncores = CONFIG_MAX_CPUS;
+	plan.vm[1].nfunctions = PLAN_MAX_FUNCTIONS;
 	for (uint32_t i = 0; i < CONFIG_MAX_CPUS; i++) {
 		machine.cpu[i].hwid = i + (0xffULL << 32);
 		plan.vm[1].core[i] = i;
@@ -288,6 +337,12 @@ static void the_largest_vm_fits(void **state)
 					&rng_seed, &kaslr_seed, &report),
 			 BH_OK);
 	assert_in_range(used, 1, GUEST_BOOT_MAX);
+	assert_in_range(used, 1, plan_boot_bytes(&machine, CONFIG_MAX_CPUS));
+	plan.vm[1].ncores = 1;
+	assert_int_equal(guest_fdt_make(&plan, 1, &machine, bootargs, buffer,
+					plan_boot_bytes(&machine, 1), &used, &rng_seed, &kaslr_seed,
+					&report),
+			 BH_OK);
 }
 
 static void a_buffer_too_small_is_refused_at_every_size(void **state)
@@ -336,6 +391,8 @@ int main(void)
 		cmocka_unit_test_setup(the_pmu_is_there_when_the_machine_has_one, setup),
 		cmocka_unit_test_setup(the_kernel_finds_its_arguments_and_initrd, setup),
 		cmocka_unit_test_setup(without_initrd_none_is_named, setup),
+		cmocka_unit_test_setup(devices_stand_behind_a_host_bridge_with_an_its, setup),
+		cmocka_unit_test_setup(without_devices_there_is_no_trace_of_pci, setup),
 		cmocka_unit_test_setup(seeds_are_zero_and_where_it_says, setup),
 		cmocka_unit_test_setup(the_same_plan_gives_the_same_bytes, setup),
 		cmocka_unit_test_setup(the_largest_vm_fits, setup),

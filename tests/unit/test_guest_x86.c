@@ -476,11 +476,18 @@ static void the_dsdt_agrees_with_the_layout(void **state)
 	uint8_t s5[] = {'_', 'S', '5', '_', 0x12, 0x07, 0x04, 0x0a, GUEST_X86_SLEEP_S5};
 	/* Memory32Fixed (ACPI 6.5 6.4.3.4) */
 	uint32_t ecam[] = {GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE};
+	/* DWordMemory and QWordMemory (6.4.3.5): from, to, offset, length */
+	uint32_t low[] = {GUEST_X86_WINDOW_BASE, GUEST_X86_WINDOW_END - 1, 0,
+			  GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE};
+	uint64_t high[] = {GUEST_HIGH_WINDOW_BASE, GUEST_HIGH_WINDOW_END - 1, 0,
+			   GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE};
 
 	(void)state;
 	make();
 	assert_true(dsdt_has(s5, sizeof(s5)));
 	assert_true(dsdt_has(ecam, sizeof(ecam)));
+	assert_true(dsdt_has(low, sizeof(low)));
+	assert_true(dsdt_has(high, sizeof(high)));
 }
 
 /* --- the whole --- */

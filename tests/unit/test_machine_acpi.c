@@ -378,6 +378,101 @@ static void reads_smmus(void **state)
 	assert_true(is_used(106) && is_used(109));
 }
 
+/* A node of an IORT at the end of @t, with room for @count id mappings behind @bytes; the offset. */
+static uint32_t iort_entry(struct table *t, uint8_t type, uint32_t bytes, uint32_t count)
+{
+	uint32_t at = t->size;
+
+	t->size += bytes + 20 * count;
+	put(t, 36, t->bytes[36] + 1ULL, 4);
+	put(t, at, type, 1);
+	put(t, at + 1, bytes + 20 * count, 2);
+	put(t, at + 8, count, 4);
+	put(t, at + 12, bytes, 4);
+	return at;
+}
+
+static void id_mapping(struct table *t, uint32_t at, uint32_t first, uint32_t count,
+		       uint32_t output, uint32_t node, uint32_t flags)
+{
+	const uint32_t words[] = {first, count - 1, output, node, flags};
+
+	memcpy(t->bytes + at, words, sizeof(words));
+}
+
+/* Root complexes of segments 0 and 2: the first behind an SMMU but for a part, the second behind none. */
+static struct table *make_iort(void)
+{
+	struct table *t = add_table("IORT", 48);
+	uint32_t its, smmu, rc;
+
+	put(&other[1], other[1].size - 16, 7, 4); /* the MADT's last entry is the ITS: its id */
+	put(t, 40, 48, 4);
+	rc = iort_entry(t, 2, 36, 2);
+	its = iort_entry(t, 0, 24, 0);
+	put(t, its + 16, 1, 4);
+	put(t, its + 20, 7, 4);
+	smmu = iort_entry(t, 4, 68, 2);
+	put(t, smmu + 16, 0x09050000, 8);
+	id_mapping(t, rc + 36, 0, 0x100, 0x1000, smmu, 0);
+	id_mapping(t, rc + 56, 0x100, 0x100, 0x5000, its, 0);
+	id_mapping(t, smmu + 68, 0x1000, 0x1000, 0x20000, its, 0);
+	id_mapping(t, smmu + 88, 0, 1, 3, its, 1); /* its own interrupt */
+	rc = iort_entry(t, 2, 36, 1);
+	put(t, rc + 28, 2, 4);
+	id_mapping(t, rc + 36, 0, 0x10000, 0, its, 0);
+	rc = iort_entry(t, 6, 28, 1);
+	id_mapping(t, rc + 28, 0, 2, 0x1018, smmu, 0);
+	return t;
+}
+
+static void expect_range(uint32_t index, struct dma_range expected)
+{
+	assert_true(index < dma.nranges);
+	assert_memory_equal(&dma.range[index], &expected, sizeof(expected));
+}
+
+static void reads_id_mappings(void **state)
+{
+	(void)state;
+	make_iort();
+	assert_int_equal(run(), BH_OK);
+	assert_false(dma.lost);
+	assert_int_equal(dma.nranges, 5);
+	expect_range(0, (struct dma_range){DMA_IOMMU, 0, 0, 0xff, 0, 0x1000});
+	expect_range(1, (struct dma_range){DMA_ITS, 0, 0x100, 0x1ff, MACHINE_NONE, 0x5000});
+	expect_range(2,
+		     (struct dma_range){DMA_STREAM_ITS, 0, 0x1000, 0x1fff, MACHINE_NONE, 0x20000});
+	expect_range(3, (struct dma_range){DMA_ITS, 2, 0, 0xffff, MACHINE_NONE, 0});
+	expect_range(4, (struct dma_range){DMA_STREAM_RESERVED, 0, 0x1018, 0x1019, 0, 0x1018});
+}
+
+static void interrupts_of_another_its_are_not_told(void **state)
+{
+	struct table *t = make_iort();
+
+	(void)state;
+	put(t, 48 + 76 + 20, 8, 4);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(dma.nranges, 2);
+	assert_int_equal(dma.range[0].kind, DMA_IOMMU);
+	assert_int_equal(dma.range[1].kind, DMA_STREAM_RESERVED);
+}
+
+/* The machine goes on without devices for VMs. */
+static void id_mappings_without_sense_are_lost(void **state)
+{
+	static const uint32_t counts[] = {3, 0x10000000, UINT32_MAX};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		setup(state);
+		put(make_iort(), 48 + 8, counts[i], 4);
+		assert_int_equal(run(), BH_OK);
+		assert_true(dma.lost);
+		assert_int_equal(machine.arm64.nsmmu, 1);
+	}
+}
+
 static void a_malformed_iort_is_refused(void **state)
 {
 	struct table *t = add_table("IORT", 48 + 24);
@@ -1008,6 +1103,58 @@ static void knows_ioapics_at_amds_iommus(void **state)
 	assert_int_equal(machine.x86.ioapic[1].requester, 0x2001);
 }
 
+/* Device entries of an IVHD: type, id, data. Those of 8 bytes have an alias, which does not matter. */
+static void device_entry(struct table *t, uint8_t type, uint16_t id)
+{
+	uint32_t at = t->size;
+
+	t->size += type >= 64 ? 8 : 4;
+	put(t, at, type, 1);
+	put(t, at + 1, id, 2);
+}
+
+static void reads_whose_dma_amds_iommus_check(void **state)
+{
+	struct table *t = add_table("IVRS", 48);
+	uint32_t at = long_entry(t, 0x10, 24);
+
+	(void)state;
+	put(t, at + 8, 0xfed80000, 8);
+	put(t, at + 16, 1, 2);
+	device_entry(t, 2, 0x10);
+	device_entry(t, 3, 0x100);
+	device_entry(t, 4, 0x1ff);
+	device_entry(t, 66, 0x208);
+	device_entry(t, 67, 0x300);
+	device_entry(t, 4, 0x3ff);
+	device_entry(t, 71, 0x400);
+	device_entry(t, 4, 0x40f);
+	device_entry(t, 70, 0x500);
+	device_entry(t, 72, 0); /* an IOAPIC */
+	end_entry(t, at);
+	at = long_entry(t, 0x40, 40);
+	put(t, at + 8, 0xfed81000, 8);
+	device_entry(t, 1, 0);
+	end_entry(t, at);
+	put(t, long_entry(t, 0x20, 32) + 4, 0x1234, 2);
+	put(t, long_entry(t, 0x21, 32) + 4, 0x100, 2);
+	at = long_entry(t, 0x22, 32);
+	put(t, at + 4, 0x200, 2);
+	put(t, at + 6, 0x2ff, 2);
+	assert_int_equal(run(), BH_OK);
+	assert_int_equal(dma.nranges, 10);
+	expect_range(0, (struct dma_range){DMA_IOMMU, 1, 0x10, 0x10, 0, 0x10});
+	expect_range(1, (struct dma_range){DMA_IOMMU, 1, 0x100, 0x1ff, 0, 0x100});
+	expect_range(2, (struct dma_range){DMA_IOMMU, 1, 0x208, 0x208, MACHINE_NONE, 0x208});
+	expect_range(3, (struct dma_range){DMA_IOMMU, 1, 0x300, 0x3ff, MACHINE_NONE, 0x300});
+	expect_range(4, (struct dma_range){DMA_IOMMU, 1, 0x400, 0x40f, 0, 0x400});
+	expect_range(5, (struct dma_range){DMA_IOMMU, 1, 0x500, 0x500, 0, 0x500});
+	expect_range(6, (struct dma_range){DMA_IOMMU, 0, 0, 0xffff, 1, 0});
+	expect_range(7, (struct dma_range){DMA_RESERVED, 0, 0, 0xffff, 0, 0});
+	expect_range(8, (struct dma_range){DMA_RESERVED, 0, 0x100, 0x100, 0, 0});
+	expect_range(9, (struct dma_range){DMA_RESERVED, 0, 0x200, 0x2ff, 0, 0});
+}
+
 static void bad_iommu_tables_are_refused(void **state)
 {
 	struct table *t = add_table("DMAR", 48);
@@ -1137,6 +1284,9 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(a_uart_in_port_space_is_not_used, setup),
 		cmocka_unit_test_setup(reads_smmus, setup),
+		cmocka_unit_test_setup(reads_id_mappings, setup),
+		cmocka_unit_test_setup(interrupts_of_another_its_are_not_told, setup),
+		cmocka_unit_test_setup(id_mappings_without_sense_are_lost, setup),
 		cmocka_unit_test_setup(a_malformed_iort_is_refused, setup),
 		cmocka_unit_test_setup(reads_nodes, setup),
 		cmocka_unit_test_setup(a_range_that_wraps_is_refused, setup),
@@ -1174,6 +1324,7 @@ int main(void)
 		cmocka_unit_test_setup(reads_amds_iommus_once_each, setup_x86),
 		cmocka_unit_test_setup(knows_ioapics_at_remapping_units, setup_x86),
 		cmocka_unit_test_setup(knows_ioapics_at_amds_iommus, setup_x86),
+		cmocka_unit_test_setup(reads_whose_dma_amds_iommus_check, setup_x86),
 		cmocka_unit_test_setup(bad_iommu_tables_are_refused, setup_x86),
 		cmocka_unit_test_setup(reads_nodes_of_a_pc, setup_x86),
 		cmocka_unit_test_setup(old_node_numbers_have_8_bits, setup_x86),

@@ -195,6 +195,68 @@ static void virt_redistributors(void **state)
 	assert_int_equal(region[0].size, 0x00f60000);
 }
 
+/* --- what PCI functions are to SMMU and ITS --- */
+
+static struct dma_map dma;
+
+static void read_dma(void)
+{
+	memset(&dma, 0, sizeof(dma));
+	good();
+	machine_fdt_dma(blob.aligned, &dma);
+}
+
+static void expect_range(uint32_t index, struct dma_range expected)
+{
+	assert_true(index < dma.nranges);
+	assert_memory_equal(&dma.range[index], &expected, sizeof(expected));
+}
+
+static void virt_dma(void **state)
+{
+	(void)state;
+	read_dma();
+	assert_int_equal(dma.nranges, 2);
+	expect_range(0, (struct dma_range){DMA_IOMMU, 0, 0, 0xffff, 0, 0});
+	expect_range(1, (struct dma_range){DMA_ITS, 0, 0, 0xffff, 0, 0});
+}
+
+static void id_maps_with_several_entries(void **state)
+{
+	(void)state;
+	CHANGE(SET_CELLS("/pcie@10000000", "linux,pci-domain", 1, 3));
+	CHANGE(SET_CELLS("/pcie@10000000", "iommu-map", 12, 0, 0x8007, 0x1000, 0x100, /* */
+			 0x200, 0x8005, 0, 0x100, /* no SMMU */
+			 0x300, 0x8007, 0, 0 /* nothing */));
+	CHANGE(SET_CELLS("/pcie@10000000", "msi-map", 8, 0, 0x8005, 0, 0x100, /* no ITS */
+			 0x100, 0x8006, 0x20, 0x80));
+	read_dma();
+	assert_int_equal(dma.nranges, 2);
+	expect_range(0, (struct dma_range){DMA_IOMMU, 3, 0, 0xff, 0, 0x1000});
+	expect_range(1, (struct dma_range){DMA_ITS, 3, 0x100, 0x17f, 0, 0x20});
+}
+
+static void id_maps_with_a_mask_say_nothing(void **state)
+{
+	(void)state;
+	CHANGE(SET_CELLS("/pcie@10000000", "iommu-map-mask", 1, 0xff00));
+	CHANGE(SET_CELLS("/pcie@10000000", "msi-map-mask", 1, 0xffff));
+	read_dma();
+	assert_int_equal(dma.nranges, 1);
+	assert_int_equal(dma.range[0].kind, DMA_ITS);
+}
+
+static void a_single_msi_parent(void **state)
+{
+	(void)state;
+	CHANGE(REMOVE("/pcie@10000000", "msi-map"));
+	CHANGE(REMOVE("/pcie@10000000", "iommu-map"));
+	CHANGE(SET_CELLS("/pcie@10000000", "msi-parent", 1, 0x8006));
+	read_dma();
+	assert_int_equal(dma.nranges, 1);
+	expect_range(0, (struct dma_range){DMA_ITS, 0, 0, 0xffff, 0, 0});
+}
+
 /* --- cores --- */
 
 static void disabled_core_is_left_out(void **state)
@@ -717,6 +779,10 @@ int main(void)
 		T(virt_smmu),
 		T(virt_used_interrupts),
 		T(virt_redistributors),
+		T(virt_dma),
+		T(id_maps_with_several_entries),
+		T(id_maps_with_a_mask_say_nothing),
+		T(a_single_msi_parent),
 		T(disabled_core_is_left_out),
 		T(status_okay_counts),
 		T(cores_with_nodes_and_wide_ids),

@@ -185,6 +185,53 @@ static void devices_are_read(void **state)
 	assert_string_equal(manifest.vm[0].device[1], "ffff:ff:1f.7");
 }
 
+static void functions_are_understood(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t id;
+		uint32_t vf;
+	} good[] = {
+		{"0000:01:00.0", 0x100, MACHINE_NONE},
+		{"1234:56:1f.7", 0x123456ff, MACHINE_NONE},
+		{"ffff:ff:10.1", 0xffffff81, MACHINE_NONE},
+		{"0000:01:00.0/vf0", 0x100, 0},
+		{"0000:01:00.0/vf10", 0x100, 10},
+		{"0000:01:00.0/vf255", 0x100, 255},
+	};
+	static const char *const bad[] = {
+		"",
+		"0000:01:00",
+		"0000:01:00.0/",
+		"0000:01:00.0/vf",
+		"0000:01:00.0/vf256",
+		"0000:01:00.0/vf00",
+		"0000:01:00.0/vf01",
+		"0000:01:00.0/vf1x",
+		"0000:01:00.0vf1",
+		"0000:01:00.0/vf9999999999",
+		"0000:01:00.00",
+		"0000:0A:00.0",
+	};
+	uint32_t id, vf;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_true(manifest_function(good[i].text, &id, &vf));
+		assert_int_equal(id, good[i].id);
+		assert_int_equal(vf, good[i].vf);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(manifest_function(bad[i], &id, &vf));
+}
+
+static void dma_can_be_trusted(void **state)
+{
+	(void)state;
+	PARSE_WITH(SET_CELLS("/vms/web", "dma-trusted", 1, 1));
+	assert_int_equal(manifest.vm[0].dma_trusted, 1);
+}
+
 static void memory_in_gib(void **state)
 {
 	(void)state;
@@ -549,6 +596,19 @@ static const struct bad {
 	 "/vms/web: devices: '0000:01:00.8' is not a PCI function; the form \"0000:01:00.0\", or with \"/vf0\" behind it, is "
 	 "allowed",
 	 {SET_TEXT("/vms/web", "devices", "0000:01:00.8")}},
+	{"vf_beyond_255",
+	 BH_BAD_VALUE,
+	 "/vms/web: devices: '0000:01:00.0/vf256' is not a PCI function; the form \"0000:01:00.0\", or with \"/vf0\" behind it, is "
+	 "allowed",
+	 {SET_TEXT("/vms/web", "devices", "0000:01:00.0/vf256")}},
+	{"vf_as_the_card",
+	 BH_BAD_VALUE,
+	 "/host: card: '0000:01:00.0/vf0' is not a PCI function; the form \"0000:01:00.0\" is allowed",
+	 {SET_TEXT("/host", "card", "0000:01:00.0/vf0")}},
+	{"dma_trusted_too_much",
+	 BH_BAD_VALUE,
+	 "/vms/web: dma-trusted: 2; 0 to 1 are allowed",
+	 {SET_CELLS("/vms/web", "dma-trusted", 1, 2)}},
 	{"devices_without_end",
 	 BH_BAD_VALUE,
 	 "/vms/web: devices: not a list of strings",
@@ -902,6 +962,8 @@ int main(void)
 		cmocka_unit_test_setup(core_count_instead_of_cores, set_up),
 		cmocka_unit_test_setup(restarts_can_be_forbidden, set_up),
 		cmocka_unit_test_setup(devices_are_read, set_up),
+		cmocka_unit_test_setup(functions_are_understood, set_up),
+		cmocka_unit_test_setup(dma_can_be_trusted, set_up),
 		cmocka_unit_test_setup(memory_in_gib, set_up),
 		cmocka_unit_test_setup(memory_in_kib, set_up),
 		cmocka_unit_test_setup(memory_in_cells, set_up),

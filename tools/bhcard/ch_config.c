@@ -30,7 +30,7 @@ static bool is_listed(const char *name, const char *const *list, size_t count)
 }
 
 /* Every member of @object is one of @taken, without meaning or nothing. */
-static bool check(const json_t *object, const char *where, const char *const taken[3],
+static bool check(const json_t *object, const char *where, const char *const taken[4],
 		  struct fail *fail)
 {
 	const char *name;
@@ -40,7 +40,7 @@ static bool check(const json_t *object, const char *where, const char *const tak
 		return fail_with(fail, FAIL_REQUEST, "%s: an object is wanted", where);
 	json_object_foreach((json_t *)object, name, value)
 	{
-		if (is_listed(name, taken, 3) || is_nothing(value) ||
+		if (is_listed(name, taken, 4) || is_nothing(value) ||
 		    is_listed(name, ignored, ARRAY_SIZE(ignored)))
 			continue;
 		return fail_with(fail, 500, "BH_BAD_VALUE",
@@ -82,12 +82,36 @@ static bool check_payload(const json_t *payload, struct fail *fail)
 	return true;
 }
 
+/* DeviceConfigs, of which a path in sysfs names the function, as names. */
+static json_t *device_names(const json_t *devices, struct fail *fail)
+{
+	json_t *names = json_array(), *device;
+	size_t i;
+
+	json_array_foreach((json_t *)devices, i, device)
+	{
+		static const char *const known[4] = {"path", "id", "", ""};
+		const char *path = json_string_value(json_object_get(device, "path"));
+		const char *slash = path ? strrchr(path, '/') : NULL;
+
+		if (path && check(device, "devices", known, fail)) {
+			json_array_append_new(names, json_string(slash ? slash + 1 : path));
+			continue;
+		}
+		if (!path)
+			fail_with(fail, FAIL_REQUEST, "devices: path: a string is wanted");
+		json_decref(names);
+		return NULL;
+	}
+	return names;
+}
+
 json_t *ch_spec(const char *name, const json_t *config, struct fail *fail)
 {
-	static const char *const top[3] = {"cpus", "memory", "payload"};
-	static const char *const cpu[3] = {"boot_vcpus", "max_vcpus", "boot_vcpus"};
-	static const char *const ram[3] = {"size", "size", "size"};
-	static const char *const load[3] = {"kernel", "cmdline", "initramfs"};
+	static const char *const top[4] = {"cpus", "memory", "payload", "devices"};
+	static const char *const cpu[4] = {"boot_vcpus", "max_vcpus", "", ""};
+	static const char *const ram[4] = {"size", "", "", ""};
+	static const char *const load[4] = {"kernel", "cmdline", "initramfs", ""};
 	const json_t *cpus = json_object_get(config, "cpus");
 	const json_t *memory = json_object_get(config, "memory");
 	const json_t *payload = json_object_get(config, "payload");
@@ -101,10 +125,15 @@ json_t *ch_spec(const char *name, const json_t *config, struct fail *fail)
 		 check_payload(payload, fail) && number(cpus, "boot_vcpus", 1, &vcpus, fail) &&
 		 number(cpus, "max_vcpus", vcpus, &max_vcpus, fail) &&
 		 number(memory, "size", DEFAULT_MEMORY, &size, fail)) {
-		if (vcpus == max_vcpus)
-			return json_pack("{s:s, s:I, s:I, s:s}", "name", name, "core_count",
+		json_t *devices = device_names(json_object_get(config, "devices"), fail);
+
+		if (vcpus == max_vcpus && devices)
+			return json_pack("{s:s, s:I, s:I, s:s, s:o}", "name", name, "core_count",
 					 (json_int_t)vcpus, "memory", (json_int_t)size, "bootargs",
-					 cmdline ? cmdline : "");
+					 cmdline ? cmdline : "", "devices", devices);
+		json_decref(devices);
+		if (!devices)
+			return NULL;
 		fail_with(fail, 500, "BH_BAD_VALUE",
 			  "cpus: max_vcpus: a static partition has the cores it has; as boot_vcpus "
 			  "is allowed");

@@ -33,6 +33,16 @@ static enum bh_error read_numbers(const void *tree, struct facts *f, struct bh_r
 	return BH_OK;
 }
 
+/* The planner follows these numbers. */
+static bool functions_are_sane(const struct machine *m)
+{
+	bool sane = m->nfunctions <= MACHINE_MAX_FUNCTIONS;
+
+	for (uint32_t i = 0; sane && i < m->nfunctions; i++)
+		sane = m->function[i].pf == MACHINE_NONE || m->function[i].pf < m->nfunctions;
+	return sane;
+}
+
 /* The structures that the two sides exchange as they are must be the same ones. */
 static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_report *report)
 {
@@ -51,7 +61,8 @@ static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_r
 			       (unsigned int)sizeof(f->machine), (unsigned int)sizeof(struct plan));
 	memcpy(&f->machine, machine, sizeof(f->machine));
 	if (f->machine.ncpus == 0 || f->machine.ncpus > CONFIG_MAX_CPUS ||
-	    f->machine.nmemory > MACHINE_MAX_MEMORY || f->management_core >= f->machine.ncpus ||
+	    f->machine.nmemory > MACHINE_MAX_MEMORY || !functions_are_sane(&f->machine) ||
+	    f->management_core >= f->machine.ncpus ||
 	    !memchr(f->machine.name, '\0', sizeof(f->machine.name)))
 		return bh_fail(report, BH_BAD_MACHINE, "hello: its machine contradicts itself");
 	return BH_OK;

@@ -13,6 +13,7 @@ struct fail {
 
 /* What only the card can have to say; the names are the API's. */
 #define FAIL_REQUEST 400, "BH_BAD_REQUEST"
+#define FAIL_ORIGIN 403, "BH_FORBIDDEN"
 #define FAIL_PATH 404, "BH_NO_SUCH_PATH"
 #define FAIL_NO_VM 404, "BH_NO_SUCH_VM"
 #define FAIL_METHOD 405, "BH_METHOD"

@@ -160,8 +160,10 @@ void host_remove(struct vm *vm)
 	while (*link != vm)
 		link = &(*link)->next;
 	*link = vm->next;
-	if (host->link && vm->is_asking)
+	if (host->link && vm->is_asking && !host->is_synced)
 		link_close(host->link, "a VM went away while it was asked for");
+	else if (host->link)
+		link_forget(host->link, vm);
 	store_forget_console(&host->store, vm->name);
 	free_vm(vm);
 	store_sweep(&host->store, is_image_used, host);
@@ -272,5 +274,6 @@ void host_free(struct host *host)
 	feed_end(&host->log_lines);
 	journal_clear(&host->journal);
 	spool_close(host->log);
+	store_close(&host->store);
 	free(host);
 }

@@ -210,6 +210,7 @@ static bool take_hello(void *context, const void *tree)
 		host->plan.management_core = facts->management_core;
 		host->plan.console_interrupt = facts->console_interrupt;
 		host->plan.core = facts->core;
+		host->plan.card.function = MACHINE_NONE; /* the resident check knows it */
 		host->plan.nimages = facts->nimages;
 		memcpy(host->plan.images, facts->images, sizeof(facts->images));
 		for (struct vm *vm = host->vms; vm; vm = vm->next) {
@@ -247,15 +248,29 @@ static void down(void *context, const char *why)
 
 /* ---- What comes unasked ---- */
 
+/* Who it has is not known before the list comes, but what they say until then is not to be lost. */
+static struct vm *speaker(struct host *host, const char *name)
+{
+	struct vm *vm = host_find(host, name);
+	uint32_t count = 0;
+
+	for (const struct vm *other = host->vms; other; other = other->next)
+		count++;
+	if (vm || host->is_synced || count >= CONFIG_MAX_VMS || !spec_name_valid(name))
+		return vm;
+	return host_new_vm(host, name);
+}
+
 static bool take_console(struct host *host, const void *tree)
 {
 	const char *name = tree_string(tree, 0, "vm");
 	uint32_t size = 0;
 	const void *data = tree_bytes(tree, 0, "data", &size);
-	struct vm *vm = name ? host_find(host, name) : NULL;
+	struct vm *vm = NULL;
 
 	if (!name || !data || size > FRAME_DATA_MAX)
 		return false;
+	vm = speaker(host, name);
 	if (vm && size != 0) {
 		spool_write(vm->console, data, size);
 		feed_publish(&vm->output, data, size);

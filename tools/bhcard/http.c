@@ -56,13 +56,20 @@ static void free_call(struct call *call)
 	free(call);
 }
 
-static void reply(struct call *call, int status, const char *type, struct evbuffer *body)
+/* What a browser is told of any answer: it is for our own page only, and is what it says. */
+static void add_headers(struct evkeyvalq *headers, const char *type)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->request);
-
 	if (type)
 		evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	evhttp_add_header(headers, "X-Frame-Options", "DENY");
+	evhttp_add_header(headers, "Cross-Origin-Resource-Policy", "same-origin");
 	evhttp_add_header(headers, "Connection", "close");
+}
+
+static void reply(struct call *call, int status, const char *type, struct evbuffer *body)
+{
+	add_headers(evhttp_request_get_output_headers(call->request), type);
 	evhttp_send_reply(call->request, status, NULL, body);
 	free_call(call);
 }
@@ -138,6 +145,16 @@ static bool divide(struct call *call)
 	return good;
 }
 
+static bool is_ours(struct evhttp_request *request, struct fail *fail)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
+
+	return http_is_ours(bufferevent_getfd(evhttp_connection_get_bufferevent(connection)),
+			    evhttp_find_header(headers, "Host"),
+			    evhttp_find_header(headers, "Origin"), fail);
+}
+
 static void on_request(struct evhttp_request *request, void *context)
 {
 	struct http *http = context;
@@ -157,12 +174,14 @@ static void on_request(struct evhttp_request *request, void *context)
 	TAILQ_INIT(&call->query);
 	if (query)
 		evhttp_parse_query_str(query, &call->query);
-	if (call->path && divide(call)) {
+	if (!is_ours(request, &fail)) {
+		call_fail(call, &fail);
+	} else if (call->path && divide(call)) {
 		http->site->answer(http->context, call);
-		return;
+	} else {
+		fail_with(&fail, FAIL_PATH, "there is no such path");
+		call_fail(call, &fail);
 	}
-	fail_with(&fail, FAIL_PATH, "there is no such path");
-	call_fail(call, &fail);
 }
 
 /* ---- Streams ---- */
@@ -190,9 +209,8 @@ struct stream *call_stream(struct call *call, const char *type, void (*left)(voi
 		return NULL;
 	}
 	*stream = (struct stream){call->request, left, context};
-	evhttp_add_header(headers, "Content-Type", type);
+	add_headers(headers, type);
 	evhttp_add_header(headers, "Cache-Control", "no-store");
-	evhttp_add_header(headers, "Connection", "close");
 	evhttp_send_reply_start(call->request, 200, NULL);
 	evhttp_connection_set_closecb(connection, on_close, stream);
 	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, NULL);

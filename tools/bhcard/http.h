@@ -74,6 +74,14 @@ bool stream_write(struct stream *stream, const void *data, size_t size);
 bool stream_add(struct stream *stream, struct evbuffer *data);
 void stream_end(struct stream *stream);
 
+/* ---- http_origin.c ---- */
+
+/*
+ * False with @fail when a request with these headers, each NULL or ended by NUL or
+ * CR, that came over the socket @fd may be a foreign web page's.
+ */
+bool http_is_ours(evutil_socket_t fd, const char *host, const char *origin, struct fail *fail);
+
 /* ---- http_upload.c ---- */
 
 /* Makes the bufferevent of a new connection, which may turn out to carry an upload. */

@@ -64,6 +64,8 @@ static const char *reason(int status)
 		return "Continue";
 	case 200:
 		return "OK";
+	case 403:
+		return "Forbidden";
 	case 404:
 		return "Not Found";
 	case 409:
@@ -172,7 +174,9 @@ static void begin(struct guard *g, const char *head, const char *path)
 	const char *expect = header(head, "Expect");
 	struct fail fail;
 
-	if (!read_length(head, &g->left, &fail) ||
+	if (!http_is_ours(bufferevent_getfd(g->bev), header(head, "Host"), header(head, "Origin"),
+			  &fail) ||
+	    !read_length(head, &g->left, &fail) ||
 	    !(g->upload = site->upload_begin(context, path, g->left, &fail))) {
 		refuse(g, &fail);
 		return;

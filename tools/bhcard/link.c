@@ -118,6 +118,19 @@ bool link_request(struct link *link, enum message type, struct payload *m, link_
 	return true;
 }
 
+static void let_pass(void *context, const struct answer *answer)
+{
+	(void)context;
+	(void)answer;
+}
+
+void link_forget(struct link *link, const void *context)
+{
+	for (uint32_t i = 0; i < link->npending; i++)
+		if (link->pending[i].context == context)
+			link->pending[i].done = let_pass;
+}
+
 bool link_send(struct link *link, enum message type, struct payload *m)
 {
 	return send_frame(link, type, 0, 0, m);

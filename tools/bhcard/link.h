@@ -51,6 +51,9 @@ void link_close(struct link *link, const char *why);
 bool link_request(struct link *link, enum message type, struct payload *m, link_answer_fn *done,
 		  void *context);
 
+/* Nobody waits any more for the answers to requests with this @context: they are let pass. */
+void link_forget(struct link *link, const void *context);
+
 /* Sends a message that is not answered. */
 bool link_send(struct link *link, enum message type, struct payload *m);
 

@@ -51,8 +51,10 @@ bool payload_end(struct payload *m)
 
 bool tree_valid(const void *tree, size_t size)
 {
-	return size >= sizeof(struct fdt_header) && fdt_check_full(tree, size) == 0 &&
-	       fdt_totalsize(tree) == size;
+	return size >= sizeof(struct fdt_header) && fdt_magic(tree) == FDT_MAGIC &&
+	       fdt_off_dt_struct(tree) % sizeof(uint32_t) == 0 && /* libfdt leaves it to us */
+	       fdt_off_mem_rsvmap(tree) % sizeof(uint64_t) == 0 &&
+	       fdt_check_full(tree, size) == 0 && fdt_totalsize(tree) == size;
 }
 
 const void *tree_bytes(const void *tree, int node, const char *name, uint32_t *size)

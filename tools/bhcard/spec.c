@@ -81,12 +81,12 @@ bool members_valid(const json_t *object, const struct member *known, size_t coun
 static bool check_shape(const json_t *json, struct fail *fail)
 {
 	static const struct member known[] = {
-		{"name", 's'},	  {"cores", 'a'},     {"core_count", 'i'},
-		{"memory", 'm'},  {"bootargs", 's'},  {"boot_protocol", 's'},
-		{"console", 's'}, {"autostart", 'b'}, {"restart", 'o'},
+		{"name", 's'},	   {"cores", 'a'},	   {"core_count", 'i'},	 {"memory", 'm'},
+		{"bootargs", 's'}, {"boot_protocol", 's'}, {"console", 's'},	 {"autostart", 'b'},
+		{"restart", 'o'},  {"devices", 'a'},	   {"dma_trusted", 'b'},
 	};
 	const char *name;
-	json_t *core;
+	json_t *core, *device;
 	size_t i;
 
 	if (!members_valid(json, known, ARRAY_SIZE(known), "VM", fail))
@@ -100,6 +100,11 @@ static bool check_shape(const json_t *json, struct fail *fail)
 		if (!json_is_integer(core) || json_integer_value(core) < 0 ||
 		    json_integer_value(core) > UINT32_MAX)
 			return fail_with(fail, FAIL_REQUEST, "VM: cores: numbers are wanted");
+	}
+	json_array_foreach(json_object_get(json, "devices"), i, device)
+	{
+		if (!json_is_string(device))
+			return fail_with(fail, FAIL_REQUEST, "VM: devices: strings are wanted");
 	}
 	return true;
 }
@@ -174,6 +179,26 @@ static int put_text(void *tree, const char *name, const char *text)
 	return fdt_property(tree, name, text, (int)strlen(text) + 1);
 }
 
+/* A list of strings, each with its NUL. */
+static int put_devices(void *tree, const json_t *array)
+{
+	char text[MANIFEST_MAX_DEVICES * (MANIFEST_DEVICE_MAX + 1)];
+	size_t used = 0;
+
+	if (json_array_size(array) == 0)
+		return 0;
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
+		size_t bytes = strlen(name) + 1;
+
+		if (bytes > sizeof(text) - used)
+			return -FDT_ERR_NOSPACE;
+		memcpy(text + used, name, bytes);
+		used += bytes;
+	}
+	return fdt_property(tree, "devices", text, (int)used);
+}
+
 static int put_properties(void *tree, const json_t *json)
 {
 	static const char *const names[][2] = {
@@ -196,6 +221,10 @@ static int put_properties(void *tree, const json_t *json)
 		else if (value)
 			error = put_text(tree, names[i][1], json_string_value(value));
 	}
+	if (error == 0)
+		error = put_devices(tree, json_object_get(json, "devices"));
+	if (error == 0 && json_is_true(json_object_get(json, "dma_trusted")))
+		error = fdt_property(tree, "dma-trusted", "", 0);
 	return error;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,15 +29,30 @@ static bool make_folder(const char *path, struct fail *fail)
 	return fail_with(fail, FAIL_DISK, "%.200s: %s", path, strerror(errno));
 }
 
+static bool lock(struct store *store, struct fail *fail)
+{
+	store->lock = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->lock > 0 && flock(store->lock, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	return fail_with(fail, FAIL_DISK, "%.200s: %s", store->folder,
+			 errno == EWOULDBLOCK ? "another bhcard has it" : strerror(errno));
+}
+
 bool store_open(struct store *store, const char *state, const char *machine, struct fail *fail)
 {
 	int length = snprintf(store->folder, sizeof(store->folder), "%s/%s", state, machine);
 
 	if (length < 0 || (size_t)length >= sizeof(store->folder))
 		return fail_with(fail, FAIL_DISK, "%.200s: the path is too long", state);
-	return make_folder(state, fail) && make_folder(store->folder, fail) &&
+	return make_folder(state, fail) && make_folder(store->folder, fail) && lock(store, fail) &&
 	       make_folder(path_of(store, "images", "").text, fail) &&
 	       make_folder(path_of(store, "console", "").text, fail);
+}
+
+void store_close(struct store *store)
+{
+	if (store->lock > 0)
+		close(store->lock);
 }
 
 /* ---- state.json ---- */

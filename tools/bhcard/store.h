@@ -18,6 +18,7 @@
 
 struct store {
 	char folder[3072];
+	int lock; /* the folder, which is one daemon's; 0: not open */
 };
 
 /* An image as state.json has it; size 0: there is none. */
@@ -26,7 +27,9 @@ struct stored_image {
 	char sha256[DIGEST_HEX];
 };
 
+/* Makes the folders; false when another daemon has them. store_close() in any case. */
 bool store_open(struct store *store, const char *state, const char *machine, struct fail *fail);
+void store_close(struct store *store);
 
 bool store_save(const struct store *store, const json_t *state, struct fail *fail);
 

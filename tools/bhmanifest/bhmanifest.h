@@ -29,6 +29,12 @@ bool write_file(const char *path, const struct bytes *bytes);
 uint32_t read_images(const struct manifest *manifest, const char *folder,
 		     struct image_info *images);
 
+/*
+ * Reads /functions of the machine description @fdt, which machine_from_fdt() has read, into
+ * @machine. BH_OK, or the error described in @report.
+ */
+enum bh_error read_functions(const void *fdt, struct machine *machine, struct bh_report *report);
+
 /* Prints @manifest as source, with every default filled in. */
 void show_manifest(FILE *out, const struct manifest *manifest);
 

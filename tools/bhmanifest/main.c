@@ -51,7 +51,8 @@ static int load_machine(const char *path)
 
 	if (!read_tree(path, &tree))
 		return EXIT_REFUSED;
-	if (machine_from_fdt(tree.data, tree.size, &machine, &report) != BH_OK)
+	if (machine_from_fdt(tree.data, tree.size, &machine, &report) != BH_OK ||
+	    read_functions(tree.data, &machine, &report) != BH_OK)
 		result = refused(path, &report);
 	free(tree.data);
 	return result;
@@ -162,7 +163,7 @@ static const struct command {
 	 "with --images also the files it names."},
 	{"plan", run_plan, NEEDS_MACHINE, "m:i:s:h",
 	 "FILE --machine TREE [--images DIR] [--svg OUT.svg]",
-	 "Prints who would own which core, memory and interrupt; --svg also draws it."},
+	 "Prints who would own which core, memory, device and interrupt; --svg also draws it."},
 	{"compile", run_compile, NEEDS_OUTPUT, "o:h", "FILE -o OUT.dtb",
 	 "Compiles a manifest's source with dtc, checks it and writes the blob."},
 	{"show", run_show, 0, "h", "FILE",

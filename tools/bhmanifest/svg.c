@@ -415,6 +415,19 @@ static void chip(struct picture *p, double *x, int owner, const char *format, ..
 	*x += width + CORE_GAP;
 }
 
+static void draw_functions(struct picture *p, double *x, uint32_t index)
+{
+	const struct plan_vm *vm = &p->plan->vm[index];
+
+	for (uint32_t i = 0; i < vm->nfunctions; i++) {
+		const struct machine_function *f = &p->machine->function[vm->function[i].function];
+
+		chip(p, x, (int)index, "%s %04x:%02x:%02x.%u%s", vm->name, f->id >> 16,
+		     f->id >> 8 & 0xff, f->id >> 3 & 0x1f, f->id & 7,
+		     f->iommu == MACHINE_NONE ? ": DMA NOT CHECKED" : "");
+	}
+}
+
 static void draw_devices(struct picture *p)
 {
 	const struct machine *m = p->machine;
@@ -428,6 +441,7 @@ static void draw_devices(struct picture *p)
 			chip(p, &x, (int)i, "%s console: interrupt %u", vm->name, vm->console_irq);
 		else if (vm->console)
 			chip(p, &x, (int)i, "%s console", vm->name);
+		draw_functions(p, &x, i);
 	}
 	if (m->arm64.gic_version != 0)
 		chip(p, &x, OWNER_HYPERVISOR, "GICv%u at 0x%llx", m->arm64.gic_version,

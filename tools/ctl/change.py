@@ -2,6 +2,7 @@
 """The commands that change something: create, start, stop, abort, reset, delete."""
 import contextlib
 import os
+import time
 
 from ctl.client import REFUSED, Failure, Refused, Usage, network, path_of
 from ctl.manifest import manifest_vms
@@ -9,6 +10,9 @@ from ctl.terminal import Progress, ending_signals
 from ctl.words import KIB, note, show_json
 
 UPLOAD_CHUNK = 256 * KIB
+ENDING = ("running", "stopping", "scrubbing", "unknown")  # states of a VM that is to stop; the last while nobody can say
+LOOK_SECONDS = 0.1  # how often it is looked at
+END_SECONDS = 30  # how much longer than its grace period a stop may take: bhcard waits 5 s, then memory is scrubbed
 
 
 def each_vm(session, act):
@@ -26,10 +30,55 @@ def each_vm(session, act):
 
 
 def cmd_act(session):
-    """start, stop, abort, reset"""
-    command, grace = session.args.command, getattr(session.args, "grace", None)
-    body = {"grace_ms": round(grace * 1000)} if grace else None
-    return each_vm(session, lambda machine, name: session.client.ask("POST", path_of(machine, "vms", name, command), body))
+    """start, abort, reset"""
+    command = session.args.command
+    return each_vm(session, lambda machine, name: session.client.ask("POST", path_of(machine, "vms", name, command)))
+
+
+def wait_for_end(session, machine, name, began, grace):
+    """The VM once it does not run any more; its guest was given @grace seconds at @began."""
+    progress = Progress(f"{name} may end by itself", grace, lambda done: f"{done:.0f} of {grace:g} s")
+    try:
+        while (vm := session.client.get(path_of(machine, "vms", name)))["state"] in ENDING:
+            spent = time.monotonic() - began
+            if vm["wanted"] == "running":
+                raise Refused(f"{name} was started again meanwhile")
+            if spent > grace + END_SECONDS:
+                raise Refused(f"{name} is {vm['state']} still, {spent:.0f} s after it was to stop")
+            progress.show(min(spent, grace))
+            time.sleep(LOOK_SECONDS)
+    finally:
+        progress.clear()
+    if vm["state"] == "quarantined":
+        raise Refused(f"{name} is quarantined: a core did not leave its guest")
+    return vm
+
+
+def cmd_stop(session):
+    """With a grace period all VMs have theirs at once."""
+    grace, began = session.args.grace, time.monotonic()
+    if not grace or session.args.no_wait:
+        body = {"grace_ms": round(grace * 1000)} if grace else None
+        return each_vm(session, lambda machine, name: session.client.ask("POST", path_of(machine, "vms", name, "stop"), body))
+    asked = {}  # name: what it was refused with, or None
+
+    def ask(machine, name):
+        try:
+            session.client.ask("POST", path_of(machine, "vms", name, "stop"), {"grace_ms": round(grace * 1000)})
+            asked[name] = None
+        except Refused as e:
+            asked[name] = e
+
+    def wait(machine, name):
+        if asked[name]:
+            raise asked[name]
+        return wait_for_end(session, machine, name, began, grace)
+
+    machine = session.machine()
+    with ending_signals():
+        for name in session.args.vm:
+            ask(machine, name)
+        return each_vm(session, wait)
 
 
 def cmd_delete(session):
@@ -130,6 +179,10 @@ def spec_of(args):
         spec["bootargs"] = args.cmdline
     if args.boot_protocol:
         spec["boot_protocol"] = args.boot_protocol
+    if args.device:
+        spec["devices"] = args.device
+    if args.dma_trusted:
+        spec["dma_trusted"] = True
     if args.autostart:
         spec["autostart"] = True
     spec["restart"] = {"policy": args.restart, **(args.restart_limit or {})}

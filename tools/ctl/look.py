@@ -76,6 +76,10 @@ def machine_lines(machine, capacity):
 def spec_lines(spec):
     if spec.get("bootargs"):
         yield "command line", spec["bootargs"]
+    for name in spec.get("devices") or []:
+        yield "device", name
+    if spec.get("dma_trusted"):
+        yield "DMA", "TRUSTED: no IOMMU need check its functions"
     yield "console", spec.get("console", "uart")
     restart = spec.get("restart") or {}
     yield "restart", (f"{restart.get('policy', 'on-failure')}, at most {restart.get('limit', 3)} times in "

@@ -86,8 +86,8 @@ def restart_value(value):
     return {"policy": "on-failure", "limit": limit, "window": window} if limit else {"policy": "never"}
 
 
-def no_devices(value):
-    raise ValueError(f"{text_value(value)} cannot be given to a VM at run time")
+def texts_value(value):
+    return [text_value(text + b"\0") for text in value.removesuffix(b"\0").split(b"\0")]
 
 
 # A manifest's property: its name in the API, or None for a file; and what reads it.
@@ -102,7 +102,8 @@ PROPERTIES = {
     "console": ("console", text_value),
     "autostart": ("autostart", lambda value: bool(one_cell(value))),
     "restart-limit": ("restart", restart_value),
-    "devices": (None, no_devices),
+    "devices": ("devices", texts_value),
+    "dma-trusted": ("dma_trusted", lambda value: True),
 }
 
 

@@ -54,9 +54,15 @@ def terminal_mode(fd, change):
 class Progress:
     """A bar on standard error, where that is a terminal"""
 
-    def __init__(self, label, total):
+    def __init__(self, label, total, text=None):
+        """@text(done): what stands after the bar; otherwise @done is bytes."""
         self.label, self.total, self.began, self.drawn = label, total, time.monotonic(), 0.0
+        self.text = text or self.bytes_text
         self.on = sys.stderr.isatty()
+
+    def bytes_text(self, done):
+        rate = done / max(time.monotonic() - self.began, 0.001)
+        return f"{size_text(done)}, {size_text(int(rate))}/s"
 
     def show(self, done):
         now = time.monotonic()
@@ -64,9 +70,8 @@ class Progress:
             return
         self.drawn = now
         part = done / self.total if self.total else 1
-        rate = done / max(now - self.began, 0.001)
         bar = "#" * int(part * 30)
-        sys.stderr.write(f"\r{self.label:<24.24} [{bar:.<30}] {part:4.0%}  {size_text(done)}, {size_text(int(rate))}/s\x1b[K")
+        sys.stderr.write(f"\r{self.label:<24.24} [{bar:.<30}] {part:4.0%}  {self.text(done)}\x1b[K")
         sys.stderr.flush()
 
     def clear(self):

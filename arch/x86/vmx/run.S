@@ -49,14 +49,7 @@ vmx_enter_looks:
 	jmp	3f
 vmx_enter_back:
 	xor	%eax, %eax		/* VMX_NOT_RUN */
-3:	add	$8, %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
-	ret
+	jmp	3f
 
 	.global	vmx_exit
 vmx_exit:
@@ -79,6 +72,13 @@ vmx_exit:
 	mov	%rcx, 56(%rdi)
 	movl	$1, CPU_LAUNCHED(%rdi)
 	mov	$1, %eax		/* VMX_EXITED */
-	jmp	3b
+3:	add	$8, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
 
 	.section .note.GNU-stack, "", %progbits

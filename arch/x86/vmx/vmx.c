@@ -172,6 +172,7 @@ static void write_controls(const struct cpu *cpu)
 					     ((cpu->arch.efer & EFER_LMA) != 0 ? ENTRY_IA32E : 0),
 				     0)},
 		{VMCS_EXCEPTIONS, 1U << VECTOR_DB | 1U << VECTOR_AC | 1U << VECTOR_MC},
+		{VMCS_EVENT, 0},
 		{VMCS_PORT_BITMAP_A, ptr_to_pa(x86_port_bitmap).v},
 		{VMCS_PORT_BITMAP_B, ptr_to_pa(x86_port_bitmap).v + PAGE_SIZE},
 		{VMCS_MSR_BITMAP, ptr_to_pa(x86_msr_bitmap).v},
@@ -228,7 +229,7 @@ static void write_segments(const struct x86_state *state)
 	}
 }
 
-static void write_guest(const struct x86_state *state)
+static void write_guest(const struct arch_cpu *arch, const struct x86_state *state)
 {
 	const struct field fields[] = {
 		{VMCS_GUEST_GDTR_BASE, state->gdt_base},
@@ -242,6 +243,8 @@ static void write_guest(const struct x86_state *state)
 		{VMCS_GUEST_PAT, PAT_RESET},
 		{VMCS_GUEST_DR7, X86_DR7},
 		{VMCS_GUEST_RFLAGS, RFLAGS_RESERVED},
+		{VMCS_GUEST_RIP, arch->pc},
+		{VMCS_GUEST_EFER, arch->efer},
 	};
 
 	write_fields(fields, ARRAY_SIZE(fields));
@@ -267,7 +270,7 @@ static void reset(struct cpu *cpu, const struct x86_state *state)
 	write_zeroes();
 	write_controls(cpu);
 	write_host(cpu);
-	write_guest(state);
+	write_guest(&cpu->arch, state);
 	flush();
 }
 
@@ -336,6 +339,19 @@ static void decode_cr(struct cpu *cpu)
 		vmwrite(is_cr0 ? VMCS_CR0_SHADOW : VMCS_CR4_SHADOW, value);
 }
 
+/* The guest sees its own value of the bits that are not its own. */
+static uint64_t own_value(uint32_t field, uint32_t shadow, uint64_t owned)
+{
+	return (vmread(field) & ~owned) | (vmread(shadow) & owned);
+}
+
+static void decode_msr(struct arch_cpu *arch, struct x86_exit *exit)
+{
+	exit->write = exit->code == REASON_WRMSR;
+	arch->efer = vmread(VMCS_GUEST_EFER);
+	arch->cr0 = own_value(VMCS_GUEST_CR0, VMCS_CR0_SHADOW, CR0_OWNED);
+}
+
 static void decode_port(struct x86_exit *exit)
 {
 	uint64_t access = vmread(VMCS_QUALIFICATION);
@@ -389,8 +405,11 @@ static void decode(struct cpu *cpu, struct x86_exit *exit)
 	exit->code = (uint32_t)vmread(VMCS_EXIT_REASON) & ~REASON_FAILED;
 	exit_known(known, ARRAY_SIZE(known), exit);
 	exit->length = (uint32_t)vmread(VMCS_EXIT_LENGTH);
-	exit->write = exit->code == REASON_WRMSR;
-	if (exit->kind == X86_EXCEPTION)
+	if (exit->kind == X86_CPUID)
+		cpu->arch.cr4 = own_value(VMCS_GUEST_CR4, VMCS_CR4_SHADOW, CR4_OWNED);
+	else if (exit->kind == X86_MSR)
+		decode_msr(&cpu->arch, exit);
+	else if (exit->kind == X86_EXCEPTION)
 		decode_exception(exit);
 	else if (exit->kind == X86_REGISTER)
 		decode_cr(cpu);
@@ -417,61 +436,43 @@ static void give_nmi(struct arch_cpu *arch)
 		arch->event = EVENT_NMI;
 }
 
-static void clear_blocking(uint64_t bits)
+/* Nothing is held off any more by the instruction before. */
+static void clear_blocking(void)
 {
-	vmwrite(VMCS_BLOCKING, vmread(VMCS_BLOCKING) & ~bits);
+	vmwrite(VMCS_BLOCKING, vmread(VMCS_BLOCKING) & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
 }
 
-/*
- * Behind an instruction that was stepped over nothing is held off any more by
- * the one before it, and a debugger's single step is done. An instruction's
- * event needs its length; real mode has no error codes.
- */
-static void put_back(const struct arch_cpu *arch)
+/* Behind the instruction that exited; if a debugger steps through the guest, this was a step. */
+static void step_to(uint64_t pc)
 {
-	bool real = (vmread(VMCS_GUEST_CR0) & CR0_PE) == 0;
-	bool stepped = vmread(VMCS_GUEST_RIP) != arch->pc;
-
-	vmwrite(VMCS_GUEST_RIP, arch->pc);
-	vmwrite(VMCS_GUEST_EFER, arch->efer);
-	vmwrite(VMCS_EVENT, real ? arch->event & ~EVENT_ERROR : arch->event);
-	vmwrite(VMCS_EVENT_ERROR, arch->event_error);
-	vmwrite(VMCS_EVENT_LENGTH, vmread(VMCS_EXIT_LENGTH));
-	if (stepped || arch->event != 0)
-		clear_blocking(BLOCKING_STI | BLOCKING_MOV_SS);
-	if (stepped && (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0)
+	vmwrite(VMCS_GUEST_RIP, pc);
+	clear_blocking();
+	if ((vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0)
 		vmwrite(VMCS_PENDING_DEBUG, vmread(VMCS_PENDING_DEBUG) | PENDING_SINGLE_STEP);
 }
 
-/* What an exit kept from being delivered is delivered at the next entry; an instruction's event happens again by itself. */
-static void keep_event(struct arch_cpu *arch)
+/* Until the next exit, which clears its valid bit (SDM 25.8.3). An instruction's needs its length; real mode has no error codes. */
+static void write_event(const struct arch_cpu *arch)
 {
-	uint32_t event = (uint32_t)vmread(VMCS_VECTORING) & EVENT_BITS;
+	bool real = (vmread(VMCS_GUEST_CR0) & CR0_PE) == 0;
 
-	arch->event = 0;
-	if ((event & EVENT_VALID) == 0 || EVENT_TYPE(event) >= EVENT_SOFTWARE_INTERRUPT)
-		return;
-	arch->event = event;
-	arch->event_error = (uint32_t)vmread(VMCS_VECTORING_ERROR);
-	if (EVENT_TYPE(event) == TYPE_NMI)
-		clear_blocking(BLOCKING_NMI);
+	vmwrite(VMCS_EVENT, real ? arch->event & ~EVENT_ERROR : arch->event);
+	vmwrite(VMCS_EVENT_ERROR, arch->event_error);
+	vmwrite(VMCS_EVENT_LENGTH, vmread(VMCS_EXIT_LENGTH));
+	clear_blocking();
 }
 
-/* The guest sees its own value of the bits that are not its own. */
-static void take_out(struct arch_cpu *arch)
-{
-	arch->pc = vmread(VMCS_GUEST_RIP);
-	arch->efer = vmread(VMCS_GUEST_EFER);
-	arch->cr0 = (vmread(VMCS_GUEST_CR0) & ~CR0_OWNED) | (vmread(VMCS_CR0_SHADOW) & CR0_OWNED);
-	arch->cr4 = (vmread(VMCS_GUEST_CR4) & ~CR4_OWNED) | (vmread(VMCS_CR4_SHADOW) & CR4_OWNED);
-	keep_event(arch);
-}
-
+/* An exit after which the guest goes on keeps no event from being delivered, but for #AC, which takes its place (SDM 28.2.4). */
 static void enter(struct cpu *cpu, struct x86_exit *exit)
 {
 	if (cpu->arch.guest_nmi != 0)
 		give_nmi(&cpu->arch);
-	put_back(&cpu->arch);
+	if (exit->kind == X86_MSR) /* the last one still */
+		vmwrite(VMCS_GUEST_EFER, cpu->arch.efer);
+	if (cpu->arch.pc != vmread(VMCS_GUEST_RIP))
+		step_to(cpu->arch.pc);
+	if (cpu->arch.event != 0)
+		write_event(&cpu->arch);
 	switch (vmx_run(cpu)) {
 	case VMX_NOT_RUN:
 		exit->kind = X86_AGAIN;
@@ -482,7 +483,8 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 		exit->code = vmread(VMCS_INSTRUCTION_ERROR);
 		break;
 	case VMX_EXITED:
-		take_out(&cpu->arch);
+		cpu->arch.pc = vmread(VMCS_GUEST_RIP);
+		cpu->arch.event = 0;
 		decode(cpu, exit);
 		break;
 	}

@@ -181,6 +181,13 @@ static void foreign_lpi_tables(void)
 	say("survived: %u interrupts\n", (uint64_t)!device_wait(0));
 }
 
+/* As a device would, but it is none. */
+static void ring(void)
+{
+	write32(DOORBELL, 0);
+	say("survived: it rang\n");
+}
+
 /* A full queue of the dearest commands, again and again. */
 static void command_storm(void)
 {
@@ -204,6 +211,7 @@ const struct behaviour arch_behaviours[] = {
 	{"overlapping-collections", overlapping_collections},
 	{"malformed-tables", malformed_tables},
 	{"foreign-lpi-tables", foreign_lpi_tables},
+	{"ring", ring},
 	{"command-storm", command_storm},
 	{NULL, NULL},
 };

@@ -20,7 +20,7 @@ struct arch_cpu {
 	uint32_t launched; /* VMX: the VMCS is, so that VMRESUME enters */
 	/* The guest's too, between one exit and the next entry: the vendor's code takes them out and puts them back. */
 	uint64_t pc;
-	uint64_t efer;
+	uint64_t efer; /* VMX: this and cr0 only where an MSR, cr4 only where CPUID was the exit */
 	uint64_t cr0;
 	uint64_t cr4;
 	uint32_t event; /* to inject at the next entry, as EVENT_* of x86.h; 0: none */
