@@ -221,7 +221,7 @@ struct plan {
 #define CORE_FUNCTION_PAGES                                                                        \
 	5 /* for each function of the machine: tables of the pages that the core itself uses */
 #define VM_MSIX_PAGES                                                                              \
-	(PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                              \
+	((uint64_t)PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                    \
 	 PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
