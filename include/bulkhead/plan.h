@@ -241,8 +241,8 @@ struct plan {
 #define ITS_TABLES                                                                                 \
 	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
 #define X86_INTERRUPT_BYTES                                                                        \
-	(2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS *                                                \
-	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and room for lines */
+	(32ULL * MACHINE_MAX_FUNCTIONS *                                                           \
+	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and as much for lines */
 #define AMDVI_DEVICE_BYTES                                                                         \
 	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
 
