@@ -215,13 +215,13 @@ struct plan {
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 #define VM_FUNCTION_PAGES                                                                          \
-	(2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
+	(2ULL * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
 #define VM_DMA_PAGES                                                                               \
 	8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define CORE_FUNCTION_PAGES                                                                        \
 	5 /* for each function of the machine: tables of the pages that the core itself uses */
 #define VM_MSIX_PAGES                                                                              \
-	(PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                              \
+	(16ULL * PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS /                                           \
 	 PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
@@ -241,8 +241,8 @@ struct plan {
 #define ITS_TABLES                                                                                 \
 	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
 #define X86_INTERRUPT_BYTES                                                                        \
-	(2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS *                                                \
-	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and room for lines */
+	(32ULL * MACHINE_MAX_FUNCTIONS *                                                           \
+	 PLAN_MAX_VECTORS) /* of a machine: twice 16 for each vector, so that there is room for lines */
 #define AMDVI_DEVICE_BYTES                                                                         \
 	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
 
