@@ -70,11 +70,13 @@ struct machine_cap {
 
 /* A PCI function: in the order of the scan, so that a function's bridge or PF comes before it. */
 struct machine_function {
-	uint32_t id; /* segment << 16 | bus << 8 | device << 3 | function: the low half is its requester id */
+	uint32_t
+		id; /* segment << 16 | bus << 8 | device << 3 | function: the low half is its requester id */
 	uint32_t device; /* its device id << 16 | its vendor id */
 	uint32_t class_code; /* as at offset 8, with the revision */
 	uint32_t flags; /* FUNCTION_* */
-	uint32_t group; /* functions that the IOMMU cannot tell apart, or that reach each other without it, have the same */
+	uint32_t
+		group; /* functions that the IOMMU cannot tell apart, or that reach each other without it, have the same */
 	uint32_t pf; /* of a VF: index of its PF; else MACHINE_NONE */
 	uint32_t iommu; /* index in arm64.smmu or x86.iommu; MACHINE_NONE: its DMA is not checked */
 	uint32_t stream; /* Arm: its StreamID there; x86: its requester id */
@@ -87,7 +89,8 @@ struct machine_function {
 	uint32_t msix_offset; /* in that BAR */
 	uint32_t pba_offset;
 	uint32_t ncaps;
-	struct machine_cap cap[MACHINE_MAX_CAPS]; /* those that a guest sees, in the order of offsets */
+	struct machine_cap
+		cap[MACHINE_MAX_CAPS]; /* those that a guest sees, in the order of offsets */
 	struct machine_bar bar[MACHINE_MAX_BARS];
 };
 
@@ -104,7 +107,8 @@ struct machine_arm64 {
 	uint8_t spi_used[(MACHINE_SPI_COUNT + 7) / 8];
 	uint32_t nsmmu;
 	pa_t smmu[MACHINE_MAX_SMMU];
-	uint32_t one_lpi_owner; /* 1: nobody has shown that LPIs of one number on several cores work with this GIC */
+	uint32_t
+		one_lpi_owner; /* 1: nobody has shown that LPIs of one number on several cores work with this GIC */
 	uint32_t reserved;
 };
 
