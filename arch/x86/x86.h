@@ -72,9 +72,6 @@ static inline uint8_t in8(uint16_t port)
 void x86_enter(uint64_t root, uint64_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
 	__attribute__((noreturn));
 
-/* The code another core begins with, copied to the page below 1 MiB; and its words that are filled in there. */
-extern const uint8_t x86_trampoline[], x86_trampoline_end[], x86_trampoline_base[];
-
 /* The core that is on its way; it takes itself out when it has its stack. */
 extern struct cpu *x86_starting;
 
