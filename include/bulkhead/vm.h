@@ -18,7 +18,7 @@
 	X(EXIT_CALL, "call") /* PSCI and other HVC/SMC */                                          \
 	X(EXIT_IPI, "ipi") /* sending an IPI */                                                    \
 	X(EXIT_INTC, "intc") /* set-up of the interrupt controller */                              \
-	X(EXIT_PCI, "pci") /* configuration space and MSI-X tables */                             \
+	X(EXIT_PCI, "pci") /* configuration space and MSI-X tables */                              \
 	X(EXIT_CONSOLE, "console") /* the mediated UART */                                         \
 	X(EXIT_REGISTER, "register") /* a trapped system register or MSR */                        \
 	X(EXIT_PORT, "port") /* x86: an I/O port, the console's apart */                           \
@@ -156,7 +156,8 @@ struct vm_shared {
 	struct arch_vm arch;
 	uint32_t pci_lock; /* held around changes of what functions' registers say */
 	uint32_t pci_cut; /* bit n: the bus mastering of function n stays off */
-	uint32_t bar_sizing[PLAN_MAX_FUNCTIONS]; /* bit n: all ones were written to BAR n, so that it reads as its size */
+	uint32_t bar_sizing
+		[PLAN_MAX_FUNCTIONS]; /* bit n: all ones were written to BAR n, so that it reads as its size */
 	struct vcpu_shared vcpu[CONFIG_MAX_CPUS];
 };
 
