@@ -210,8 +210,8 @@ static inline void exit_known(const struct x86_known *known, uint32_t count, str
 #define EVENT_NMI (EVENT_VALID | 2U << 8 | 2)
 #define EVENT_EXCEPTION(vector) (EVENT_VALID | 3U << 8 | (vector))
 #define VECTOR_FIRST 16 /* of an interrupt: the local APIC refuses others (SDM vol. 3 11.5.2) */
-#define VECTOR_SPURIOUS                                                                            \
-	15 /* one that none can be requested by: an emulator takes no EOI for a spurious one */
+/* one that none can be requested by: an emulator takes no EOI for a spurious one */
+#define VECTOR_SPURIOUS 15
 #define VECTOR_DB 1
 #define VECTOR_UD 6
 #define VECTOR_GP 13
