@@ -544,6 +544,16 @@ static enum bh_error check_function(const struct check *c, uint32_t slot)
 	return wrong ? REFUSE_VM(c, "PCI function %u: %s", f->function, wrong) : BH_OK;
 }
 
+/* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */
+static bool may_have_lpis(const struct check *c)
+{
+	bool may = true;
+
+	for (const struct plan_vm *other = c->plan->vm; other < c->vm; other++)
+		may = may && other->nfunctions == 0;
+	return may || c->vm->nfunctions == 0 || c->machine->arm64.one_lpi_owner == 0;
+}
+
 static enum bh_error check_functions(const struct check *c)
 {
 	const struct plan_vm *vm = c->vm;
@@ -553,6 +563,9 @@ static enum bh_error check_functions(const struct check *c)
 	if (vm->nfunctions > PLAN_MAX_FUNCTIONS ||
 	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE_VM(c, "%u functions, or too much RAM beside them", vm->nfunctions);
+	if (!may_have_lpis(c))
+		return REFUSE_VM(c, "with this interrupt controller one VM alone may have %s",
+				 "PCI functions");
 	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
 		error = check_function(c, i);
 	return error;
