@@ -549,8 +549,8 @@ static bool may_have_lpis(const struct check *c)
 {
 	bool may = true;
 
-	for (const struct plan_vm *other = c->plan->vm; other < c->vm; other++)
-		may = may && other->nfunctions == 0;
+	for (uint32_t i = 0; i < c->plan->nvms; i++)
+		may = may && (&c->plan->vm[i] == c->vm || c->plan->vm[i].nfunctions == 0);
 	return may || c->vm->nfunctions == 0 || c->machine->arm64.one_lpi_owner == 0;
 }
 
