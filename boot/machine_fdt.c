@@ -407,7 +407,7 @@ static enum bh_error reserve_entries(struct walk *w)
 
 	for (int i = 0; i < count && error == BH_OK; i++) {
 		if (fdt_get_mem_rsv(w->fdt, i, &base, &size) != 0)
-			return BAD(w, "/memreserve/: entry %d cannot be read", i);
+			return BAD(w, "/memreserve/: entry %u cannot be read", (unsigned int)i);
 		error = reserve(w, base, size);
 	}
 	return error;

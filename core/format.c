@@ -15,11 +15,12 @@ struct output {
 struct spec {
 	unsigned int width;
 	size_t precision; /* SIZE_MAX: none */
-	unsigned int longs; /* 0: int, 1: long, 2: long long */
-	bool is_size;
-	bool zero;
+	bool wide; /* a long, which is as long as a long long */
 	bool left;
+	char fill;
 };
+
+static_assert(sizeof(long) == sizeof(long long), "one way to take both");
 
 static void put(struct output *out, char c)
 {
@@ -37,37 +38,11 @@ static void pad(struct output *out, char c, size_t have, unsigned int width)
 static void put_text(struct output *out, const struct spec *spec, const char *text, size_t length)
 {
 	if (!spec->left)
-		pad(out, ' ', length, spec->width);
+		pad(out, spec->fill, length, spec->width);
 	for (size_t i = 0; i < length; i++)
 		put(out, text[i]);
 	if (spec->left)
 		pad(out, ' ', length, spec->width);
-}
-
-static void put_number(struct output *out, const struct spec *spec, unsigned long long value,
-		       bool negative, unsigned int base)
-{
-	char digits[24];
-	size_t at = sizeof(digits);
-	size_t length;
-
-	do {
-		digits[--at] = "0123456789abcdef"[value % base];
-		value /= base;
-	} while (value != 0);
-	length = sizeof(digits) - at;
-
-	/* Zeros stand between the sign and the digits, blanks before the sign. */
-	if (negative && spec->zero && !spec->left)
-		put(out, '-');
-	if (spec->zero && !spec->left)
-		pad(out, '0', length + negative, spec->width);
-	if (negative && (!spec->zero || spec->left))
-		digits[--at] = '-';
-	if (spec->zero && !spec->left)
-		put_text(out, &(struct spec){0}, digits + at, length);
-	else
-		put_text(out, spec, digits + at, sizeof(digits) - at);
 }
 
 /* va_list may be an array type, so that only a struct can be handed on by pointer. */
@@ -75,26 +50,19 @@ struct arguments {
 	va_list list;
 };
 
-static unsigned long long next_unsigned(struct arguments *args, const struct spec *spec)
+static void put_number(struct output *out, const struct spec *spec, struct arguments *args,
+		       unsigned int base)
 {
-	if (spec->is_size)
-		return va_arg(args->list, size_t);
-	if (spec->longs >= 2)
-		return va_arg(args->list, unsigned long long);
-	if (spec->longs == 1)
-		return va_arg(args->list, unsigned long);
-	return va_arg(args->list, unsigned int);
-}
+	unsigned long value =
+		spec->wide ? va_arg(args->list, unsigned long) : va_arg(args->list, unsigned int);
+	char digits[24];
+	size_t at = sizeof(digits);
 
-static long long next_signed(struct arguments *args, const struct spec *spec)
-{
-	if (spec->is_size)
-		return va_arg(args->list, ptrdiff_t);
-	if (spec->longs >= 2)
-		return va_arg(args->list, long long);
-	if (spec->longs == 1)
-		return va_arg(args->list, long);
-	return va_arg(args->list, int);
+	do {
+		digits[--at] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value != 0);
+	put_text(out, spec, digits + at, sizeof(digits) - at);
 }
 
 static const char *read_digits(const char *at, unsigned int *value)
@@ -114,12 +82,10 @@ static const char *read_spec(const char *at, struct spec *spec, struct arguments
 	unsigned int digits;
 	int given;
 
-	*spec = (struct spec){.precision = SIZE_MAX};
-	for (; *at == '0' || *at == '-'; at++) {
-		spec->zero = spec->zero || *at == '0';
-		spec->left = spec->left || *at == '-';
-	}
-	at = read_digits(at, &spec->width);
+	*spec = (struct spec){.precision = SIZE_MAX, .left = *at == '-', .fill = ' '};
+	if (*at == '0')
+		spec->fill = '0';
+	at = read_digits(at + spec->left, &spec->width);
 	if (at[0] == '.' && at[1] == '*') {
 		given = va_arg(args->list, int);
 		spec->precision = given < 0 ? SIZE_MAX : (size_t)given;
@@ -128,10 +94,8 @@ static const char *read_spec(const char *at, struct spec *spec, struct arguments
 		at = read_digits(at + 1, &digits);
 		spec->precision = digits;
 	}
-	for (; *at == 'l' || *at == 'z'; at++) {
-		spec->longs += *at == 'l';
-		spec->is_size = spec->is_size || *at == 'z';
-	}
+	for (; *at == 'l'; at++)
+		spec->wide = true;
 	return at;
 }
 
@@ -150,28 +114,15 @@ static void put_string(struct output *out, const struct spec *spec, const char *
 static bool convert(struct output *out, char conversion, const struct spec *spec,
 		    struct arguments *args)
 {
-	long long number;
-	char c;
-
 	switch (conversion) {
 	case 's':
 		put_string(out, spec, va_arg(args->list, const char *));
 		return true;
-	case 'c':
-		c = (char)va_arg(args->list, int);
-		put_text(out, spec, &c, 1);
-		return true;
-	case 'd':
-		number = next_signed(args, spec);
-		put_number(out, spec,
-			   number < 0 ? -(unsigned long long)number : (unsigned long long)number,
-			   number < 0, 10);
-		return true;
 	case 'u':
-		put_number(out, spec, next_unsigned(args, spec), false, 10);
+		put_number(out, spec, args, 10);
 		return true;
 	case 'x':
-		put_number(out, spec, next_unsigned(args, spec), false, 16);
+		put_number(out, spec, args, 16);
 		return true;
 	case '%':
 		put(out, '%');

@@ -873,8 +873,8 @@ static enum bh_error check_structure(const void *blob, struct bh_report *report)
 	} while (tag != FDT_END && next > 0);
 	if (fdt_num_mem_rsv(blob) != 0)
 		return bh_fail(report, BH_UNKNOWN,
-			       "/memreserve/: %d entries; none is allowed in a manifest",
-			       fdt_num_mem_rsv(blob));
+			       "/memreserve/: %u entries; none is allowed in a manifest",
+			       (unsigned int)fdt_num_mem_rsv(blob));
 	return BH_OK;
 }
 

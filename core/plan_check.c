@@ -12,12 +12,6 @@
 #define VMID_MAX 255 /* 8-bit VMIDs are all that every core has */
 #define KASLR_SEED_BYTES 8
 
-struct check {
-	const struct plan *plan;
-	const struct machine *machine;
-	struct bh_report *report;
-};
-
 /* A guest's RAM: from @base up to a hole, and on behind it. Images stand from @images up to the hole. */
 struct layout {
 	uint64_t base;
@@ -26,6 +20,17 @@ struct layout {
 	uint64_t images;
 	struct extent window; /* of BARs, below 4 GiB */
 };
+
+struct check {
+	const struct plan *plan;
+	const struct machine *machine;
+	struct bh_report *report;
+	const struct layout *layout;
+	const struct plan_vm *vm; /* the one that is looked at */
+};
+
+/* One rule, or several about the same thing. */
+typedef enum bh_error rule_fn(const struct check *c);
 
 static const struct extent high_window = {{GUEST_HIGH_WINDOW_BASE},
 					  GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE};
@@ -43,11 +48,21 @@ static const struct layout layouts[] = {
 				    GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE}},
 };
 
-#define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, __VA_ARGS__)
+#define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, "plan: " __VA_ARGS__)
+#define REFUSE_VM(c, text, ...) REFUSE(c, "VM %s: " text, (c)->vm->name, __VA_ARGS__)
 
 static unsigned long long hex(uint64_t v)
 {
 	return v;
+}
+
+static enum bh_error follow(const struct check *c, rule_fn *const rules[], size_t count)
+{
+	enum bh_error error = BH_OK;
+
+	for (size_t i = 0; i < count && error == BH_OK; i++)
+		error = rules[i](c);
+	return error;
 }
 
 /* --- the plan as such --- */
@@ -63,16 +78,15 @@ static enum bh_error check_counts(const struct check *c)
 		return bh_fail(c->report, BH_BAD_MACHINE,
 			       "machine: its counts or its architecture are out of range");
 	if (plan->nvms > CONFIG_MAX_VMS)
-		return REFUSE(c, "plan: %u VMs; at most %u are allowed", plan->nvms,
-			      CONFIG_MAX_VMS);
+		return REFUSE(c, "%u VMs; at most %u are allowed", plan->nvms, CONFIG_MAX_VMS);
 	if (plan->nimages > ARRAY_SIZE(plan->images))
-		return REFUSE(c, "plan: %u images; at most %u are allowed", plan->nimages,
+		return REFUSE(c, "%u images; at most %u are allowed", plan->nimages,
 			      (unsigned int)ARRAY_SIZE(plan->images));
 	if (plan->management_core >= c->machine->ncpus)
-		return REFUSE(c, "plan: management core %u does not exist", plan->management_core);
+		return REFUSE(c, "management core %u does not exist", plan->management_core);
 	if (plan->stop_method > STOP_SGI || plan->when_idle > IDLE_POWEROFF)
-		return REFUSE(c, "plan: stop method %u or idle action %u is not known",
-			      plan->stop_method, plan->when_idle);
+		return REFUSE(c, "stop method %u or idle action %u is not known", plan->stop_method,
+			      plan->when_idle);
 	return BH_OK;
 }
 
@@ -133,10 +147,10 @@ static enum bh_error check_claim(const struct check *c, const struct claim *clai
 	struct claim other;
 
 	if (claim->extent.size == 0 || !is_aligned(claim->extent.base.v, PAGE_SIZE))
-		return REFUSE(c, "plan: %s%s: extent 0x%llx is empty or not aligned", claim->what,
+		return REFUSE(c, "%s%s: extent 0x%llx is empty or not aligned", claim->what,
 			      claim->vm, hex(claim->extent.base.v));
 	if (!is_usable(c->machine, claim->extent))
-		return REFUSE(c, "plan: %s%s: 0x%llx to 0x%llx is not usable memory", claim->what,
+		return REFUSE(c, "%s%s: 0x%llx to 0x%llx is not usable memory", claim->what,
 			      claim->vm, hex(claim->extent.base.v), hex(extent_end(claim->extent)));
 	for (uint32_t i = 0; i < index && get_claim(c->plan, i, &other); i++) {
 		if (extent_overlap(claim->extent, other.extent))
@@ -154,7 +168,7 @@ static enum bh_error check_memory(const struct check *c)
 	enum bh_error error;
 
 	if (!is_aligned(c->plan->core.base.v, BLOCK_SIZE))
-		return REFUSE(c, "plan: the hypervisor's extent 0x%llx is not aligned to 2 MiB",
+		return REFUSE(c, "the hypervisor's extent 0x%llx is not aligned to 2 MiB",
 			      hex(c->plan->core.base.v));
 	for (uint32_t i = 0; get_claim(c->plan, i, &claim); i++) {
 		error = check_claim(c, &claim, i);
@@ -177,99 +191,110 @@ static bool is_name(const char *name)
 	return i != 0 && i <= MANIFEST_NAME_MAX && name[i] == '\0';
 }
 
-static enum bh_error check_identity(const struct check *c, uint32_t index)
+static enum bh_error check_identity(const struct check *c)
 {
-	const struct plan_vm *vm = &c->plan->vm[index];
+	const struct plan_vm *vm = c->vm;
 
 	if (!is_name(vm->name))
-		return REFUSE(
-			c,
-			"plan: slot %u: it is not all zero, nor is its name 1 to %u of a-z 0-9 -",
-			index, MANIFEST_NAME_MAX);
+		return REFUSE(c,
+			      "slot %u: it is not all zero, nor is its name 1 to %u of a-z 0-9 -",
+			      (unsigned int)(vm - c->plan->vm), MANIFEST_NAME_MAX);
 	if (vm->vmid == 0 || vm->vmid > VMID_MAX)
-		return REFUSE(c, "plan: VM %s: id %u; 1 to %u are allowed", vm->name, vm->vmid,
-			      VMID_MAX);
-	for (uint32_t i = 0; i < index; i++) {
-		if (strcmp(c->plan->vm[i].name, vm->name) == 0)
-			return REFUSE(c, "plan: VM %s: the name stands twice", vm->name);
-		if (c->plan->vm[i].vmid == vm->vmid)
-			return REFUSE(c, "plan: VM %s: id %u belongs to VM %s", vm->name, vm->vmid,
-				      c->plan->vm[i].name);
+		return REFUSE_VM(c, "id %u; 1 to %u are allowed", vm->vmid, VMID_MAX);
+	for (const struct plan_vm *other = c->plan->vm; other < vm; other++) {
+		if (strcmp(other->name, vm->name) == 0)
+			return REFUSE(c, "VM %s: the name stands twice", vm->name);
+		if (other->vmid == vm->vmid)
+			return REFUSE_VM(c, "id %u belongs to VM %s", vm->vmid, other->name);
 	}
 	return BH_OK;
 }
 
-static enum bh_error check_options(const struct check *c, const struct plan_vm *vm)
+static enum bh_error check_options(const struct check *c)
 {
+	const struct plan_vm *vm = c->vm;
 	if (vm->console > 1 || vm->autostart > 1 || vm->dma_trusted > 1)
-		return REFUSE(
-			c,
-			"plan: VM %s: console %u, autostart %u or DMA trust %u; 0 or 1 are allowed",
-			vm->name, vm->console, vm->autostart, vm->dma_trusted);
+		return REFUSE_VM(c, "console %u, autostart %u or DMA trust %u; 0 or 1 are allowed",
+				 vm->console, vm->autostart, vm->dma_trusted);
 	if (vm->restart_limit != 0 && vm->restart_window == 0)
-		return REFUSE(c, "plan: VM %s: %u restarts in no time", vm->name,
-			      vm->restart_limit);
+		return REFUSE_VM(c, "%u restarts in no time", vm->restart_limit);
 	return BH_OK;
 }
 
-static enum bh_error check_cores_of(const struct check *c, const struct plan_vm *vm)
+/* Hardware threads of one core count as one. */
+static bool is_same(const struct check *c, uint32_t core, uint32_t other)
 {
-	if (vm->ncores == 0 || vm->ncores > CONFIG_MAX_CPUS)
-		return REFUSE(c, "plan: VM %s: %u cores; 1 to %u are allowed", vm->name, vm->ncores,
-			      CONFIG_MAX_CPUS);
-	for (uint32_t i = 0; i < vm->ncores; i++) {
-		if (vm->core[i] >= c->machine->ncpus)
-			return REFUSE(c, "plan: VM %s: core %u does not exist", vm->name,
-				      vm->core[i]);
-	}
+	return c->machine->cpu[core].core_id == c->machine->cpu[other].core_id;
+}
+
+static enum bh_error check_core(const struct check *c, uint32_t vcpu)
+{
+	uint32_t core = c->vm->core[vcpu];
+
+	if (core >= c->machine->ncpus)
+		return REFUSE_VM(c, "core %u does not exist", core);
+	if (is_same(c, core, c->plan->management_core))
+		return REFUSE_VM(c, "has the management core %u or its sibling", core);
+	for (uint32_t i = 0; i < vcpu; i++)
+		if (c->vm->core[i] == core)
+			return REFUSE_VM(c, "core %u stands twice", core);
+	for (const struct plan_vm *other = c->plan->vm; other < c->vm; other++)
+		for (uint32_t i = 0; i < other->ncores; i++)
+			if (is_same(c, core, other->core[i]))
+				return REFUSE_VM(c, "core %u or its sibling belongs to VM %s", core,
+						 other->name);
 	return BH_OK;
+}
+
+static enum bh_error check_cores(const struct check *c)
+{
+	enum bh_error error = BH_OK;
+
+	if (c->vm->ncores == 0 || c->vm->ncores > CONFIG_MAX_CPUS)
+		return REFUSE_VM(c, "%u cores; 1 to %u are allowed", c->vm->ncores,
+				 CONFIG_MAX_CPUS);
+	for (uint32_t i = 0; i < c->vm->ncores && error == BH_OK; i++)
+		error = check_core(c, i);
+	return error;
 }
 
 /* RAM is one piece for the guest but for the hole: the first region at its fixed place, each next one behind. */
-static enum bh_error check_regions(const struct check *c, const struct plan_vm *vm)
+static enum bh_error check_regions(const struct check *c)
 {
-	const struct layout *layout = &layouts[c->machine->arch];
+	const struct plan_vm *vm = c->vm;
+	const struct layout *layout = c->layout;
 	uint64_t next = layout->base;
 
 	if (vm->nregions == 0 || vm->nregions > CONFIG_MAX_REGIONS_PER_VM)
-		return REFUSE(c, "plan: VM %s: %u extents of RAM; 1 to %u are allowed", vm->name,
-			      vm->nregions, CONFIG_MAX_REGIONS_PER_VM);
+		return REFUSE_VM(c, "%u extents of RAM; 1 to %u are allowed", vm->nregions,
+				 CONFIG_MAX_REGIONS_PER_VM);
 	for (uint32_t i = 0; i < vm->nregions; i++) {
 		const struct plan_region *region = &vm->region[i];
 
 		if (region->size == 0 || !is_aligned(region->size, BLOCK_SIZE) ||
 		    !is_aligned(region->pa.v, BLOCK_SIZE))
-			return REFUSE(c, "plan: VM %s: RAM at 0x%llx is empty or not aligned",
-				      vm->name, hex(region->pa.v));
+			return REFUSE_VM(c, "RAM at 0x%llx is empty or not aligned",
+					 hex(region->pa.v));
 		if (region->gpa.v != next)
-			return REFUSE(c, "plan: VM %s: RAM at guest address 0x%llx; 0x%llx is due",
-				      vm->name, hex(region->gpa.v), hex(next));
+			return REFUSE_VM(c, "RAM at guest address 0x%llx; 0x%llx is due",
+					 hex(region->gpa.v), hex(next));
 		if (next < layout->hole && region->size > layout->hole - next)
-			return REFUSE(c, "plan: VM %s: RAM at guest address 0x%llx reaches 0x%llx",
-				      vm->name, hex(next), hex(layout->hole));
+			return REFUSE_VM(c, "RAM at guest address 0x%llx reaches 0x%llx", hex(next),
+					 hex(layout->hole));
 		if (!add_ok(next, region->size, &next) || next > (uint64_t)1 << GUEST_IPA_BITS)
-			return REFUSE(c, "plan: VM %s: RAM leaves the guest's %u bits of address",
-				      vm->name, GUEST_IPA_BITS);
+			return REFUSE_VM(c, "RAM leaves the guest's %u bits of address",
+					 GUEST_IPA_BITS);
 		if (next == layout->hole)
 			next += layout->hole_size;
 	}
 	return BH_OK;
 }
 
-static uint64_t ram_size(const struct plan_vm *vm)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < vm->nregions; i++)
-		bytes += vm->region[i].size;
-	return bytes;
-}
-
 /* True when the guest finds RAM at all of [@at, @at + @size), below the hole. */
-static bool in_low_ram(const struct check *c, const struct plan_vm *vm, uint64_t at, uint64_t size)
+static bool in_low_ram(const struct check *c, uint64_t at, uint64_t size)
 {
-	const struct layout *layout = &layouts[c->machine->arch];
-	uint64_t low = ram_size(vm);
+	const struct layout *layout = c->layout;
+	uint64_t low = plan_vm_memory(c->vm);
 
 	if (low > layout->hole - layout->base)
 		low = layout->hole - layout->base;
@@ -285,20 +310,20 @@ static bool is_stored(const struct plan *plan, const struct plan_image *image)
 	return false;
 }
 
-static enum bh_error check_image(const struct check *c, const struct plan_vm *vm, uint32_t slot)
+static enum bh_error check_image(const struct check *c, uint32_t slot)
 {
+	const struct plan_vm *vm = c->vm;
 	const struct plan_image *image = &vm->image[slot];
 
 	if (image->size == 0)
 		return BH_OK;
-	if (!in_low_ram(c, vm, image->to.v, image->size) ||
-	    (slot != IMAGE_BOOT && image->to.v < layouts[c->machine->arch].images))
-		return REFUSE(c, "plan: VM %s: image %u at 0x%llx is not in its RAM", vm->name,
-			      slot, hex(image->to.v));
+	if (!in_low_ram(c, image->to.v, image->size) ||
+	    (slot != IMAGE_BOOT && image->to.v < c->layout->images))
+		return REFUSE_VM(c, "image %u at 0x%llx is not in its RAM", slot, hex(image->to.v));
 	/* All of a VM's images or none: one without a place is not in the store either. */
 	if (plan_vm_kept(vm) && !is_stored(c->plan, image))
-		return REFUSE(c, "plan: VM %s: image %u comes from 0x%llx, which holds no image",
-			      vm->name, slot, hex(image->from.v));
+		return REFUSE_VM(c, "image %u comes from 0x%llx, which holds no image", slot,
+				 hex(image->from.v));
 	for (uint32_t i = 0; i < slot; i++) {
 		if (range_overlap(image->to.v, image->size, vm->image[i].to.v, vm->image[i].size))
 			return bh_fail(c->report, BH_OVERLAP,
@@ -315,60 +340,64 @@ static bool is_boot_place(const struct check *c, gpa_t at)
 					       : is_aligned(at.v, BLOCK_SIZE);
 }
 
-static enum bh_error check_boot(const struct check *c, const struct plan_vm *vm)
+/* True when it is there, or there is none. */
+static bool has_seed(const struct plan_image *boot, uint32_t offset, uint32_t size)
 {
+	return offset == 0 || range_inside(offset, size, 0, boot->size);
+}
+
+static enum bh_error check_boot(const struct check *c)
+{
+	const struct plan_vm *vm = c->vm;
 	const struct plan_image *boot = &vm->image[IMAGE_BOOT];
 
 	if (!is_boot_place(c, boot->to) || boot->size > GUEST_BOOT_MAX ||
-	    !in_low_ram(c, vm, boot->to.v, GUEST_BOOT_MAX))
-		return REFUSE(c, "plan: VM %s: its boot image of %llu bytes has no place", vm->name,
-			      hex(boot->size));
-	if (vm->rng_seed_offset != 0 &&
-	    !range_inside(vm->rng_seed_offset, GUEST_RNG_SEED_BYTES, 0, boot->size))
-		return REFUSE(c, "plan: VM %s: rng-seed is not in its boot image", vm->name);
-	if (vm->kaslr_seed_offset != 0 &&
-	    !range_inside(vm->kaslr_seed_offset, KASLR_SEED_BYTES, 0, boot->size))
-		return REFUSE(c, "plan: VM %s: kaslr-seed is not in its boot image", vm->name);
+	    !in_low_ram(c, boot->to.v, GUEST_BOOT_MAX))
+		return REFUSE_VM(c, "its boot image of %llu bytes has no place", hex(boot->size));
+	if (!has_seed(boot, vm->rng_seed_offset, GUEST_RNG_SEED_BYTES))
+		return REFUSE_VM(c, "%s is not in its boot image", "rng-seed");
+	if (!has_seed(boot, vm->kaslr_seed_offset, KASLR_SEED_BYTES))
+		return REFUSE_VM(c, "%s is not in its boot image", "kaslr-seed");
 	return BH_OK;
 }
 
 /* On Arm the kernel's first word; on x86 any byte of it that is copied. */
-static bool is_entry(const struct check *c, const struct plan_vm *vm)
+static bool is_entry(const struct check *c)
 {
+	const struct plan_vm *vm = c->vm;
 	const struct plan_image *kernel = &vm->image[IMAGE_KERNEL];
 
 	if (c->machine->arch == MACHINE_X86)
 		return (vm->entry_mode == ENTRY_X86_LINUX64 || vm->entry_mode == ENTRY_X86_PVH) &&
-		       in_low_ram(c, vm, vm->entry.v, 1) &&
+		       in_low_ram(c, vm->entry.v, 1) &&
 		       (kernel->size == 0 ||
 			range_inside(vm->entry.v, 1, kernel->to.v, kernel->size));
 	return vm->entry_mode == ENTRY_ARM64 && is_aligned(vm->entry.v, 4) &&
-	       in_low_ram(c, vm, vm->entry.v, 4) &&
-	       (kernel->size == 0 || vm->entry.v == kernel->to.v);
+	       in_low_ram(c, vm->entry.v, 4) && (kernel->size == 0 || vm->entry.v == kernel->to.v);
 }
 
-static enum bh_error check_images(const struct check *c, const struct plan_vm *vm)
+static enum bh_error check_images(const struct check *c)
 {
 	enum bh_error error = BH_OK;
 
 	for (uint32_t i = 0; i < PLAN_MAX_IMAGES && error == BH_OK; i++)
-		error = check_image(c, vm, i);
-	if (error == BH_OK)
-		error = check_boot(c, vm);
-	if (error != BH_OK)
-		return error;
-	if (!is_entry(c, vm))
-		return REFUSE(c, "plan: VM %s: its entry 0x%llx is not where its kernel begins",
-			      vm->name, hex(vm->entry.v));
-	return BH_OK;
+		error = check_image(c, i);
+	return error;
+}
+
+static enum bh_error check_entry(const struct check *c)
+{
+	return is_entry(c) ? BH_OK
+			   : REFUSE_VM(c, "its entry 0x%llx is not where its kernel begins",
+				       hex(c->vm->entry.v));
 }
 
 /* What plan.h promises for a VM's tables and rings, counted anew. */
-static uint64_t hypervisor_bytes(const struct check *c, const struct plan_vm *vm)
+static uint64_t hypervisor_bytes(const struct check *c)
 {
-	uint64_t gib = (ram_size(vm) + GIB - 1) / GIB;
+	const struct plan_vm *vm = c->vm;
+	uint64_t gib = (plan_vm_memory(c->vm) + GIB - 1) / GIB;
 	uint64_t cpu_tables = (vm->ncores + VM_CPUS_PER_TABLE - 1) / VM_CPUS_PER_TABLE;
-
 	uint64_t pages = VM_FIXED_PAGES + cpu_tables + gib;
 
 	if (c->machine->arch == MACHINE_X86)
@@ -379,53 +408,48 @@ static uint64_t hypervisor_bytes(const struct check *c, const struct plan_vm *vm
 	return pages * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
 }
 
-static enum bh_error check_hypervisor(const struct check *c, uint32_t index)
+static enum bh_error check_hypervisor(const struct check *c)
 {
-	const struct plan_vm *vm = &c->plan->vm[index];
+	const struct plan_vm *vm = c->vm;
 	struct extent e = vm->hypervisor;
 	bool apart = plan_vm_apart(c->plan, vm);
 
 	/* Only VMs of the boot manifest have room in plan.core; on the host their images have no place yet. */
 	if (!is_aligned(e.base.v | e.size, apart ? BLOCK_SIZE : PAGE_SIZE) ||
-	    e.size < hypervisor_bytes(c, vm) ||
-	    (!apart && c->plan->nimages != 0 && !plan_vm_kept(vm)))
-		return REFUSE(c,
-			      "plan: VM %s: the hypervisor's extent 0x%llx for it is too small, "
-			      "not aligned or not for it",
-			      vm->name, hex(e.base.v));
-	for (uint32_t i = 0; i < index; i++) {
-		if (extent_overlap(e, c->plan->vm[i].hypervisor))
+	    e.size < hypervisor_bytes(c) || (!apart && c->plan->nimages != 0 && !plan_vm_kept(vm)))
+		return REFUSE_VM(c,
+				 "the hypervisor's extent 0x%llx for it is too small, "
+				 "not aligned or not for it",
+				 hex(e.base.v));
+	for (const struct plan_vm *other = c->plan->vm; other < vm; other++)
+		if (extent_overlap(e, other->hypervisor))
 			return bh_fail(c->report, BH_OVERLAP,
 				       "plan: the hypervisor's extents for VM %s and VM %s overlap",
-				       c->plan->vm[i].name, vm->name);
-	}
+				       other->name, vm->name);
 	return BH_OK;
 }
 
-static enum bh_error check_console(const struct check *c, uint32_t index)
+static enum bh_error check_console(const struct check *c)
 {
 	const struct machine_arm64 *gic = &c->machine->arm64;
-	const struct plan_vm *vm = &c->plan->vm[index];
+	const struct plan_vm *vm = c->vm;
 	uint32_t bit = vm->console_irq - SPI_FIRST;
 	uint32_t count = gic->spi_count ? gic->spi_count : MACHINE_SPI_COUNT;
 
 	if ((!vm->console || c->machine->arch == MACHINE_X86) && vm->console_irq == 0)
 		return BH_OK;
 	if (c->machine->arch == MACHINE_X86)
-		return REFUSE(c, "plan: VM %s: its console has interrupt %u; none is needed",
-			      vm->name, vm->console_irq);
+		return REFUSE_VM(c, "its console has interrupt %u; none is needed",
+				 vm->console_irq);
 	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count ||
 	    bit >= MACHINE_SPI_COUNT || vm->console_irq < c->plan->console_interrupt)
-		return REFUSE(c, "plan: VM %s: interrupt %u cannot be its console's", vm->name,
-			      vm->console_irq);
+		return REFUSE_VM(c, "interrupt %u cannot be its console's", vm->console_irq);
 	if (vm->console_irq == c->machine->uart_irq || gic->spi_used[bit / 8] & 1U << (bit % 8))
-		return REFUSE(c, "plan: VM %s: interrupt %u belongs to a device", vm->name,
-			      vm->console_irq);
-	for (uint32_t i = 0; i < index; i++) {
-		if (c->plan->vm[i].console_irq == vm->console_irq)
-			return REFUSE(c, "plan: VM %s: interrupt %u belongs to VM %s", vm->name,
-				      vm->console_irq, c->plan->vm[i].name);
-	}
+		return REFUSE_VM(c, "interrupt %u belongs to a device", vm->console_irq);
+	for (const struct plan_vm *other = c->plan->vm; other < vm; other++)
+		if (other->console_irq == vm->console_irq)
+			return REFUSE_VM(c, "interrupt %u belongs to VM %s", vm->console_irq,
+					 other->name);
 	return BH_OK;
 }
 
@@ -454,29 +478,32 @@ static bool has_own_pages(const struct machine *m, const struct machine_bar *bar
 	return own;
 }
 
-/* The guest finds BAR @index of all of @vm's in a window that its register can name, beside those before it. */
-static bool has_place(const struct check *c, const struct plan_vm *vm, uint32_t index)
+/* Where the guest finds BAR @index of all of the VM's; in @bar what the machine has there. */
+static struct extent guest_bar(const struct check *c, uint32_t index,
+			       const struct machine_bar **bar)
 {
-	const struct plan_function *f = &vm->function[index / MACHINE_MAX_BARS];
-	const struct machine_function *all = c->machine->function;
-	const struct machine_bar *bar = &all[f->function].bar[index % MACHINE_MAX_BARS];
-	uint64_t at = f->bar[index % MACHINE_MAX_BARS].v;
-	bool high = at >= GUEST_HIGH_WINDOW_BASE && (bar->flags & 6) == BAR_64;
-	struct extent window = high ? high_window : layouts[c->machine->arch].window;
-	bool good = is_aligned(at, bar->size) &&
-		    extent_inside((struct extent){pa(at), bar->size}, window);
+	const struct plan_function *f = &c->vm->function[index / MACHINE_MAX_BARS];
 
-	for (uint32_t i = 0; i < index; i++) {
-		f = &vm->function[i / MACHINE_MAX_BARS];
-		good = good && !range_overlap(at, bar->size, f->bar[i % MACHINE_MAX_BARS].v,
-					      all[f->function].bar[i % MACHINE_MAX_BARS].size);
-	}
-	return bar->size == 0 ? at == 0 : good && has_own_pages(c->machine, bar);
+	*bar = &c->machine->function[f->function].bar[index % MACHINE_MAX_BARS];
+	return (struct extent){pa(f->bar[index % MACHINE_MAX_BARS].v), (*bar)->size};
 }
 
-/* True when nobody else has any function of @f's group, nor @vm another one in @f's place. */
-static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
-			  const struct plan_function *f)
+/* In a window that its register can name, beside those before it; or there is no such BAR. */
+static bool has_place(const struct check *c, uint32_t index)
+{
+	const struct machine_bar *bar, *other;
+	struct extent at = guest_bar(c, index, &bar);
+	bool high = at.base.v >= GUEST_HIGH_WINDOW_BASE && (bar->flags & 6) == BAR_64;
+	bool good = is_aligned(at.base.v, bar->size) &&
+		    extent_inside(at, high ? high_window : c->layout->window);
+
+	for (uint32_t i = 0; i < index; i++)
+		good = good && !extent_overlap(at, guest_bar(c, i, &other));
+	return bar->size == 0 ? at.base.v == 0 : good && has_own_pages(c->machine, bar);
+}
+
+/* True when nobody else has any function of @f's group, nor this VM another one in @f's place. */
+static bool has_one_owner(const struct check *c, const struct plan_function *f)
 {
 	const struct machine_function *all = c->machine->function;
 	uint32_t group = all[f->function].group, count = c->machine->nfunctions;
@@ -491,137 +518,71 @@ static bool has_one_owner(const struct check *c, const struct plan_vm *vm,
 
 		if (o == f || i % PLAN_MAX_FUNCTIONS >= other->nfunctions || o->function >= count)
 			continue;
-		one = one && (other == vm ? o->function != f->function && o->device != f->device
-					  : all[o->function].group != group);
+		one = one && (other == c->vm ? o->function != f->function && o->device != f->device
+					     : all[o->function].group != group);
 	}
 	return one;
 }
 
-static enum bh_error check_function(const struct check *c, const struct plan_vm *vm, uint32_t slot)
+static enum bh_error check_function(const struct check *c, uint32_t slot)
 {
-	const struct plan_function *f = &vm->function[slot];
+	const struct plan_function *f = &c->vm->function[slot];
 	const struct machine_function *facts = c->machine->function;
 	const char *wrong = NULL;
 
 	if (f->function >= c->machine->nfunctions || f->device < 2 || f->device > 31)
-		return REFUSE(c, "plan: VM %s: PCI function %u or its place does not exist",
-			      vm->name, f->function);
+		return REFUSE_VM(c, "PCI function %u or its place does not exist", f->function);
 	facts += f->function;
 	if ((facts->flags & KINDS) != FUNCTION_FLR)
 		wrong = "it cannot be given";
-	else if (facts->iommu == MACHINE_NONE && vm->dma_trusted == 0)
+	else if (facts->iommu == MACHINE_NONE && c->vm->dma_trusted == 0)
 		wrong = "no IOMMU checks it";
-	else if (!has_one_owner(c, vm, f))
+	else if (!has_one_owner(c, f))
 		wrong = "it, its group or its place has another owner";
 	for (uint32_t i = 0; i < MACHINE_MAX_BARS && !wrong; i++)
-		wrong = has_place(c, vm, slot * MACHINE_MAX_BARS + i) ? NULL : "a BAR has no place";
-	return wrong ? REFUSE(c, "plan: VM %s: PCI function %u: %s", vm->name, f->function, wrong)
-		     : BH_OK;
+		wrong = has_place(c, slot * MACHINE_MAX_BARS + i) ? NULL : "a BAR has no place";
+	return wrong ? REFUSE_VM(c, "PCI function %u: %s", f->function, wrong) : BH_OK;
 }
 
 /* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */
-static bool may_have_lpis(const struct check *c, const struct plan_vm *vm)
+static bool may_have_lpis(const struct check *c)
 {
 	bool may = true;
 
-	for (uint32_t i = 0; c->machine->arm64.one_lpi_owner != 0 && i < c->plan->nvms; i++)
-		may = may && (&c->plan->vm[i] == vm || c->plan->vm[i].nfunctions == 0);
-	return may || vm->nfunctions == 0;
+	for (uint32_t i = 0; i < c->plan->nvms; i++)
+		may = may && (&c->plan->vm[i] == c->vm || c->plan->vm[i].nfunctions == 0);
+	return may || c->vm->nfunctions == 0 || c->machine->arm64.one_lpi_owner == 0;
 }
 
-static enum bh_error check_functions(const struct check *c, const struct plan_vm *vm)
+static enum bh_error check_functions(const struct check *c)
 {
+	const struct plan_vm *vm = c->vm;
 	const struct plan_region *last = &vm->region[vm->nregions - 1];
 	enum bh_error error = BH_OK;
 
 	if (vm->nfunctions > PLAN_MAX_FUNCTIONS ||
 	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
-		return REFUSE(c, "plan: VM %s: %u functions, or too much RAM beside them", vm->name,
-			      vm->nfunctions);
-	if (!may_have_lpis(c, vm))
-		return REFUSE(
-			c,
-			"plan: VM %s: with this interrupt controller one VM alone may have PCI "
-			"functions",
-			vm->name);
+		return REFUSE_VM(c, "%u functions, or too much RAM beside them", vm->nfunctions);
+	if (!may_have_lpis(c))
+		return REFUSE_VM(c, "with this interrupt controller one VM alone may have %s",
+				 "PCI functions");
 	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
-		error = check_function(c, vm, i);
+		error = check_function(c, i);
 	return error;
 }
 
-static enum bh_error check_vm(const struct check *c, uint32_t index)
+static enum bh_error check_vm(const struct check *c)
 {
-	const struct plan_vm *vm = &c->plan->vm[index];
-	const uint8_t *bytes = (const uint8_t *)vm;
-	enum bh_error error = BH_OK;
+	static rule_fn *const rules[] = {
+		check_identity, check_options, check_cores,	 check_regions, check_images,
+		check_boot,	check_entry,   check_hypervisor, check_console, check_functions,
+	};
+	const uint8_t *bytes = (const uint8_t *)c->vm;
 
 	/* All zero: the first byte is, and each one is like the one before it. */
-	if (plan_vm_vacant(vm) && memcmp(bytes, bytes + 1, sizeof(*vm) - 1) == 0)
+	if (plan_vm_vacant(c->vm) && memcmp(bytes, bytes + 1, sizeof(*c->vm) - 1) == 0)
 		return BH_OK;
-	error = check_identity(c, index);
-	if (error == BH_OK)
-		error = check_options(c, vm);
-	if (error == BH_OK)
-		error = check_cores_of(c, vm);
-	if (error == BH_OK)
-		error = check_regions(c, vm);
-	if (error == BH_OK)
-		error = check_images(c, vm);
-	if (error == BH_OK)
-		error = check_hypervisor(c, index);
-	if (error == BH_OK)
-		error = check_console(c, index);
-	if (error == BH_OK)
-		error = check_functions(c, vm);
-	return error;
-}
-
-/* --- cores: one owner each, and one for all threads of a hardware core --- */
-
-/* True when @core is (or shares its hardware with) a core of VM @vm; counts how often it stands. */
-static bool touches(const struct check *c, uint32_t core, const struct plan_vm *vm, uint32_t *times)
-{
-	const struct machine_cpu *cpu = c->machine->cpu;
-	bool shared = false;
-
-	*times = 0;
-	for (uint32_t i = 0; i < vm->ncores; i++) {
-		*times += vm->core[i] == core;
-		shared = shared || cpu[vm->core[i]].core_id == cpu[core].core_id;
-	}
-	return shared;
-}
-
-static enum bh_error check_core(const struct check *c, uint32_t core)
-{
-	const struct plan *plan = c->plan;
-	uint32_t owner = PLAN_NONE;
-	uint32_t times = 0;
-
-	for (uint32_t i = 0; i < plan->nvms; i++) {
-		if (!touches(c, core, &plan->vm[i], &times))
-			continue;
-		if (times > 1)
-			return REFUSE(c, "plan: VM %s: core %u stands twice", plan->vm[i].name,
-				      core);
-		if (owner != PLAN_NONE)
-			return REFUSE(c, "plan: core %u or its sibling belongs to VM %s and VM %s",
-				      core, plan->vm[owner].name, plan->vm[i].name);
-		if (core == plan->management_core)
-			return REFUSE(c, "plan: VM %s: has the management core %u or its sibling",
-				      plan->vm[i].name, core);
-		owner = i;
-	}
-	return BH_OK;
-}
-
-static enum bh_error check_cores(const struct check *c)
-{
-	enum bh_error error = BH_OK;
-
-	for (uint32_t i = 0; i < c->machine->ncpus && error == BH_OK; i++)
-		error = check_core(c, i);
-	return error;
+	return follow(c, rules, ARRAY_SIZE(rules));
 }
 
 /* --- the card's function --- */
@@ -638,11 +599,10 @@ static enum bh_error check_card(const struct check *c)
 	    !range_inside(card->common, CARD_COMMON_BYTES, 0, e.size) ||
 	    !range_inside(card->notify, card->notify_size, 0, e.size) ||
 	    !range_inside(card->device, sizeof(uint64_t), 0, e.size))
-		return REFUSE(c, "plan: the card's registers at 0x%llx have no place",
-			      hex(e.base.v));
+		return REFUSE(c, "the card's registers at 0x%llx have no place", hex(e.base.v));
 	for (uint32_t i = 0; i < c->machine->nmemory; i++)
 		if (extent_overlap(e, c->machine->memory[i].extent))
-			return REFUSE(c, "plan: the card's registers at 0x%llx are memory",
+			return REFUSE(c, "the card's registers at 0x%llx are memory",
 				      hex(e.base.v));
 	return BH_OK;
 }
@@ -650,16 +610,14 @@ static enum bh_error check_card(const struct check *c)
 enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 			 struct bh_report *report)
 {
-	struct check c = {plan, machine, report};
+	static rule_fn *const rules[] = {check_memory, check_card};
+	struct check c = {.plan = plan, .machine = machine, .report = report, .vm = plan->vm};
 	enum bh_error error = check_counts(&c);
 
-	for (uint32_t i = 0; error == BH_OK && i < plan->nvms; i++)
-		error = check_vm(&c, i);
-	if (error == BH_OK)
-		error = check_cores(&c);
-	if (error == BH_OK)
-		error = check_memory(&c);
-	if (error == BH_OK)
-		error = check_card(&c);
-	return error;
+	if (error != BH_OK)
+		return error;
+	c.layout = &layouts[machine->arch];
+	for (; c.vm < plan->vm + plan->nvms && error == BH_OK; c.vm++)
+		error = check_vm(&c);
+	return error != BH_OK ? error : follow(&c, rules, ARRAY_SIZE(rules));
 }

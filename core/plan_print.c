@@ -34,7 +34,7 @@ static void end_line(struct printer *p)
 /* 512 MiB, 1536 KiB: the largest unit that leaves no rest, unless the number gets long. */
 static void add_size(struct printer *p, uint64_t bytes)
 {
-	static const char units[] = "KMG";
+	static const char *const units[] = {"K", "M", "G"};
 	size_t unit = 0;
 
 	bytes /= KIB;
@@ -42,7 +42,7 @@ static void add_size(struct printer *p, uint64_t bytes)
 		bytes /= 1024;
 		unit++;
 	}
-	add(p, "%llu %ciB", (unsigned long long)bytes, units[unit]);
+	add(p, "%llu %siB", (unsigned long long)bytes, units[unit]);
 }
 
 static void add_range(struct printer *p, uint64_t base, uint64_t size)

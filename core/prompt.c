@@ -30,27 +30,10 @@ static void say(const char *format, ...)
 	}
 }
 
-static struct vm *find_vm(const char *name)
-{
-	struct vm *vm = vm_find(name);
-
-	if (vm == NULL)
-		say("%s\n", bh_strerror(BH_NO_SUCH_VM));
-	return vm;
-}
-
-static void answer(enum bh_error error)
-{
-	log_drain();
-	if (error != BH_OK)
-		say("%s\n", bh_strerror(error));
-}
-
-static void do_list(const char *unused)
+static void do_list(void)
 {
 	const struct plan *plan = machine_plan();
 
-	(void)unused;
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		const struct plan_vm *vm = &plan->vm[i];
 
@@ -64,31 +47,12 @@ static void do_list(const char *unused)
 	}
 }
 
-static void do_start(const char *name)
+static enum bh_error stop(struct vm *vm)
 {
-	struct vm *vm = find_vm(name);
-
-	if (vm != NULL)
-		answer(vm_launch(vm));
+	return vm_end(vm, "asked by the operator");
 }
 
-static void do_load(const char *name)
-{
-	struct vm *vm = find_vm(name);
-
-	if (vm != NULL)
-		answer(vm_load(vm));
-}
-
-static void do_stop(const char *name)
-{
-	struct vm *vm = find_vm(name);
-
-	if (vm != NULL)
-		answer(vm_end(vm, "asked by the operator"));
-}
-
-static void do_stats(const char *unused)
+static void do_stats(void)
 {
 	static const char *const reasons[] = {
 #define EXIT_TEXT(name, text) [name] = text,
@@ -97,7 +61,6 @@ static void do_stats(const char *unused)
 	};
 	const struct plan *plan = machine_plan();
 
-	(void)unused;
 	for (uint32_t i = 0; i < plan->nvms; i++) {
 		for (uint32_t c = 0; c < plan->vm[i].ncores; c++) {
 			const struct cpu *cpu = cpu_record(plan->vm[i].core[c]);
@@ -113,13 +76,12 @@ static void do_stats(const char *unused)
 	}
 }
 
-static void do_memory(const char *unused)
+static void do_memory(void)
 {
 	static const char *const kinds[] = {"free", "hypervisor", "images", "VM"};
 	static const char *const states[] = {"dirty", "clean", "in use"};
 	const struct ledger *ledger = machine_ledger();
 
-	(void)unused;
 	for (uint32_t i = 0; i < ledger->count; i++) {
 		const struct ledger_entry *e = &ledger->entry[i];
 		bool of_vm = e->kind == OWNER_VM;
@@ -132,72 +94,79 @@ static void do_memory(const char *unused)
 	say("ledger: %s\n", error == BH_OK ? "agrees with the plan" : bh_strerror(error));
 }
 
-static void do_console(const char *name)
+static enum bh_error attach(struct vm *vm)
 {
-	struct vm *vm = find_vm(name);
-
-	if (vm == NULL)
-		return;
 	if (vm_plan(vm)->console == 0) {
-		say("%s has no console\n", name);
-		return;
+		say("%s has no console\n", vm_plan(vm)->name);
+		return BH_OK;
 	}
-	say("console of %s; Ctrl-] leaves it\n", name);
+	say("console of %s; Ctrl-] leaves it\n", vm_plan(vm)->name);
 	attached = vm;
 	console_input(vm, '\r'); /* so that a shell shows its prompt again */
+	return BH_OK;
 }
 
-static void do_poweroff(const char *unused)
-{
-	(void)unused;
-	arch_power_off();
-}
+static void do_help(void);
 
-static void do_help(const char *unused);
-
-static const struct {
+/* Of the machine, or of the VM that is its argument. */
+static const struct command {
 	const char *name;
-	const char *argument; /* NULL: none */
 	const char *help;
-	void (*run)(const char *argument);
+	void (*run)(void);
+	enum bh_error (*run_vm)(struct vm *vm);
 } commands[] = {
-	{"list", NULL, "VMs, their states, memory and cores", do_list},
-	{"start", "VM", "start a stopped VM", do_start},
-	{"stop", "VM", "stop a VM and scrub its memory", do_stop},
-	{"load", "VM", "put the images into a stopped VM, to start it later", do_load},
-	{"stats", NULL, "exits of every VM by reason", do_stats},
-	{"memory", NULL, "who owns which memory", do_memory},
-	{"console", "VM", "attach to a VM's console; Ctrl-] leaves it", do_console},
-	{"poweroff", NULL, "switch the machine off", do_poweroff},
-	{"help", NULL, "this list", do_help},
+	{"list", "VMs, their states, memory and cores", do_list, NULL},
+	{"start", "start a stopped VM", NULL, vm_launch},
+	{"stop", "stop a VM and scrub its memory", NULL, stop},
+	{"load", "put the images into a stopped VM, to start it later", NULL, vm_load},
+	{"stats", "exits of every VM by reason", do_stats, NULL},
+	{"memory", "who owns which memory", do_memory, NULL},
+	{"console", "attach to a VM's console; Ctrl-] leaves it", NULL, attach},
+	{"poweroff", "switch the machine off", arch_power_off, NULL},
+	{"help", "this list", do_help, NULL},
 };
 
-static void do_help(const char *unused)
+static const char *argument_of(const struct command *command)
 {
-	(void)unused;
+	return command->run_vm != NULL ? "VM" : "";
+}
+
+static void do_help(void)
+{
 	for (uint32_t i = 0; i < ARRAY_SIZE(commands); i++)
-		say("%-9s %-3s %s\n", commands[i].name,
-		    commands[i].argument != NULL ? commands[i].argument : "", commands[i].help);
+		say("%-9s %-3s %s\n", commands[i].name, argument_of(&commands[i]),
+		    commands[i].help);
+}
+
+static void run_vm(const struct command *command, const char *name)
+{
+	struct vm *vm = vm_find(name);
+	enum bh_error error = vm != NULL ? command->run_vm(vm) : BH_NO_SUCH_VM;
+
+	log_drain();
+	if (error != BH_OK)
+		say("%s\n", bh_strerror(error));
 }
 
 static void run_line(void)
 {
 	char *argument = strchr(line, ' ');
+	const struct command *command = commands;
 
+	if (line[0] == '\0')
+		return;
 	if (argument != NULL)
 		*argument++ = '\0';
-	for (uint32_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(commands[i].name, line) != 0)
-			continue;
-		if ((commands[i].argument != NULL) != (argument != NULL))
-			say("usage: %s %s\n", line,
-			    commands[i].argument != NULL ? commands[i].argument : "");
-		else
-			commands[i].run(argument);
-		return;
-	}
-	if (line[0] != '\0')
+	while (command < commands + ARRAY_SIZE(commands) && strcmp(command->name, line) != 0)
+		command++;
+	if (command == commands + ARRAY_SIZE(commands))
 		say("%s: not a command; 'help' lists them\n", line);
+	else if ((command->run_vm != NULL) != (argument != NULL))
+		say("usage: %s %s\n", line, argument_of(command));
+	else if (argument != NULL)
+		run_vm(command, argument);
+	else
+		command->run();
 }
 
 static void edit(char c)

@@ -32,59 +32,34 @@ enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
 #define AVAIL_NO_INTERRUPT 1U
 #define RESET_SECONDS 1
 
-static void *reg(const struct plan_card *card, uint32_t offset)
+static uint32_t load(const struct plan_card *card, uint32_t at, uint32_t size)
 {
-	return pa_to_ptr(pa(card->registers.base.v + offset));
+	return arch_device_load(pa(card->registers.base.v + card->common + at), size);
 }
 
-static uint8_t read8(const struct plan_card *card, uint32_t at)
+static void store(const struct plan_card *card, uint32_t at, uint32_t size, uint32_t value)
 {
-	return *(volatile uint8_t *)reg(card, card->common + at);
-}
-
-static void write8(const struct plan_card *card, uint32_t at, uint8_t value)
-{
-	*(volatile uint8_t *)reg(card, card->common + at) = value;
-}
-
-static uint16_t read16(const struct plan_card *card, uint32_t at)
-{
-	return *(volatile uint16_t *)reg(card, card->common + at);
-}
-
-static void write16(const struct plan_card *card, uint32_t at, uint16_t value)
-{
-	*(volatile uint16_t *)reg(card, card->common + at) = value;
-}
-
-static uint32_t read32(const struct plan_card *card, uint32_t at)
-{
-	return *(volatile uint32_t *)reg(card, card->common + at);
-}
-
-static void write32(const struct plan_card *card, uint32_t at, uint32_t value)
-{
-	*(volatile uint32_t *)reg(card, card->common + at) = value;
+	arch_device_store(pa(card->registers.base.v + card->common + at), size, value);
 }
 
 /* 4.1.3.1: a 64-bit field is written as two of 32 bits. */
-static void write64(const struct plan_card *card, uint32_t at, uint64_t value)
+static void store_64(const struct plan_card *card, uint32_t at, uint64_t value)
 {
-	write32(card, at, (uint32_t)value);
-	write32(card, at + 4, (uint32_t)(value >> 32));
+	store(card, at, 4, (uint32_t)value);
+	store(card, at + 4, 4, (uint32_t)(value >> 32));
 }
 
 static void add_status(const struct plan_card *card, uint8_t bits)
 {
-	write8(card, DEVICE_STATUS, read8(card, DEVICE_STATUS) | bits);
+	store(card, DEVICE_STATUS, 1, load(card, DEVICE_STATUS, 1) | bits);
 }
 
 static bool reset(const struct plan_card *card)
 {
 	uint64_t deadline = arch_ticks() + RESET_SECONDS * arch_tick_rate();
 
-	write8(card, DEVICE_STATUS, 0);
-	while (read8(card, DEVICE_STATUS) != 0) /* 4.1.4.3.2 */
+	store(card, DEVICE_STATUS, 1, 0);
+	while (load(card, DEVICE_STATUS, 1) != 0) /* 4.1.4.3.2 */
 		if (arch_ticks() > deadline)
 			return false;
 	return true;
@@ -97,39 +72,39 @@ void virtio_reset(const struct plan_card *card)
 
 static bool negotiate(const struct plan_card *card)
 {
-	write32(card, DEVICE_FEATURE_SELECT, 1);
-	uint32_t offered = read32(card, DEVICE_FEATURE);
+	store(card, DEVICE_FEATURE_SELECT, 4, 1);
+	uint32_t offered = load(card, DEVICE_FEATURE, 4);
 
-	write32(card, DRIVER_FEATURE_SELECT, 0);
-	write32(card, DRIVER_FEATURE, 0);
-	write32(card, DRIVER_FEATURE_SELECT, 1);
-	write32(card, DRIVER_FEATURE, offered & (FEATURE_VERSION_1 | FEATURE_ACCESS_PLATFORM));
+	store(card, DRIVER_FEATURE_SELECT, 4, 0);
+	store(card, DRIVER_FEATURE, 4, 0);
+	store(card, DRIVER_FEATURE_SELECT, 4, 1);
+	store(card, DRIVER_FEATURE, 4, offered & (FEATURE_VERSION_1 | FEATURE_ACCESS_PLATFORM));
 	add_status(card, FEATURES_OK);
 	return (offered & FEATURE_VERSION_1) != 0 &&
-	       (read8(card, DEVICE_STATUS) & FEATURES_OK) != 0;
+	       (load(card, DEVICE_STATUS, 1) & FEATURES_OK) != 0;
 }
 
 static bool start_queue(const struct plan_card *card, struct virtq *queue, uint16_t index)
 {
 	struct virtq_rings *rings = queue->rings;
 
-	write16(card, QUEUE_SELECT, index);
-	uint64_t notify = (uint64_t)read16(card, QUEUE_NOTIFY_OFF) * card->notify_multiplier;
-	if (read16(card, QUEUE_SIZE) < VIRTQ_SIZE ||
+	store(card, QUEUE_SELECT, 2, index);
+	uint64_t notify = (uint64_t)load(card, QUEUE_NOTIFY_OFF, 2) * card->notify_multiplier;
+	if (load(card, QUEUE_SIZE, 2) < VIRTQ_SIZE ||
 	    !range_inside(notify, sizeof(uint16_t), 0, card->notify_size) || notify % 2 != 0)
 		return false;
 
 	memset(rings, 0, sizeof(*rings));
 	rings->avail.flags = AVAIL_NO_INTERRUPT;
 	*queue = (struct virtq){.rings = rings,
-				.notify = reg(card, card->notify + (uint32_t)notify),
+				.notify = pa(card->registers.base.v + card->notify + notify),
 				.index = index};
-	write16(card, QUEUE_SIZE, VIRTQ_SIZE);
-	write16(card, QUEUE_MSIX_VECTOR, NO_VECTOR);
-	write64(card, QUEUE_DESC, ptr_to_pa(rings->desc).v);
-	write64(card, QUEUE_DRIVER, ptr_to_pa(&rings->avail).v);
-	write64(card, QUEUE_DEVICE, ptr_to_pa(&rings->used).v);
-	write16(card, QUEUE_ENABLE, 1);
+	store(card, QUEUE_SIZE, 2, VIRTQ_SIZE);
+	store(card, QUEUE_MSIX_VECTOR, 2, NO_VECTOR);
+	store_64(card, QUEUE_DESC, ptr_to_pa(rings->desc).v);
+	store_64(card, QUEUE_DRIVER, ptr_to_pa(&rings->avail).v);
+	store_64(card, QUEUE_DEVICE, ptr_to_pa(&rings->used).v);
+	store(card, QUEUE_ENABLE, 2, 1);
 	return true;
 }
 
@@ -163,7 +138,7 @@ void virtq_offer(struct virtq *queue, uint32_t id, pa_t at, uint32_t size, bool 
 void virtq_kick(const struct virtq *queue)
 {
 	arch_dma_fence(); /* 2.7.13.4: the index before the notification */
-	*(volatile uint16_t *)queue->notify = queue->index;
+	arch_device_store(queue->notify, sizeof(queue->index), queue->index);
 }
 
 enum bh_error virtq_take(struct virtq *queue, uint32_t *id, uint32_t *length)

@@ -43,7 +43,7 @@ static_assert(sizeof(struct virtq_rings) <= PAGE_SIZE, "the rings of a queue sta
 /* Buffer i is descriptor i for ever. */
 struct virtq {
 	struct virtq_rings *rings;
-	uint16_t *notify; /* register */
+	pa_t notify; /* register */
 	uint16_t index; /* of this queue in the device */
 	uint16_t offered; /* buffers handed over so far */
 	uint16_t taken; /* used entries seen so far */

@@ -127,9 +127,9 @@ static void offer_rx(uint32_t id)
 /* 5.10.4: the CID may change with a transport reset, and is read in two halves. */
 static uint64_t read_cid(void)
 {
-	const volatile uint32_t *at = pa_to_ptr(pa(v.card->registers.base.v + v.card->device));
+	uint64_t at = v.card->registers.base.v + v.card->device;
 
-	return at[0] | (uint64_t)at[1] << 32;
+	return arch_device_load(pa(at), 4) | (uint64_t)arch_device_load(pa(at + 4), 4) << 32;
 }
 
 static bool start(void)

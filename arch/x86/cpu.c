@@ -2,7 +2,7 @@
 /* The rest of the arch contract: start-up, time, sleeping, vCPUs, power. */
 #include "x86.h"
 
-#include <bulkhead/format.h>
+#include <bulkhead/trampoline.h>
 
 #include <string.h>
 
@@ -24,18 +24,6 @@ uint8_t x86_port_bitmap[3 * PAGE_SIZE] __attribute__((aligned(4096)));
 
 static const struct vendor *chosen;
 static struct pt_format own_format, guest_format; /* as this processor can have them */
-
-/* At the end of the code that other cores begin with (boot.S). */
-struct trampoline {
-	uint64_t arrive;
-	uint32_t starting;
-	uint32_t to32;
-	uint32_t selector32;
-	uint32_t to64;
-	uint16_t selector64;
-	uint16_t gdt_limit;
-	uint32_t gdt;
-} __attribute__((packed));
 
 void x86_arrive(void);
 
@@ -79,27 +67,20 @@ const struct pt_format *arch_guest_format(void)
 	return &guest_format;
 }
 
-/* Filled in while the firmware's tables let us write to the page; then it is code like any other. */
-static void place_trampoline(pa_t page)
+/* While the firmware's tables let us write to the page; then it is code like any other. */
+static void fill_trampoline(pa_t page)
 {
-	uint64_t size = (uint64_t)(x86_trampoline_end - x86_trampoline);
-	struct trampoline *t;
+	uint64_t root = own_space_root().v;
 
-	BH_CHECK(size <= PAGE_SIZE && is_aligned(page.v, PAGE_SIZE) && page.v < MIB);
-	BH_CHECK((uint64_t)(uintptr_t)&x86_starting <= UINT32_MAX);
-	memcpy(pa_to_ptr(page), x86_trampoline, size);
-	t = pa_to_ptr(pa(page.v + (uint64_t)(x86_trampoline_base - x86_trampoline)));
-	t->arrive = (uint64_t)(uintptr_t)x86_arrive;
-	t->starting = (uint32_t)(uintptr_t)&x86_starting;
-	t->to32 += (uint32_t)page.v;
-	t->to64 += (uint32_t)page.v;
-	t->gdt += (uint32_t)page.v;
+	BH_CHECK(is_aligned(page.v, PAGE_SIZE) && page.v < MIB && root <= UINT32_MAX);
+	*(uint64_t *)pa_to_ptr(pa(page.v + TRAMPOLINE_ROOT)) = root;
+	*(uint64_t *)pa_to_ptr(pa(page.v + TRAMPOLINE_ARRIVE)) = (uint64_t)(uintptr_t)x86_arrive;
 	own_map((struct extent){page, PAGE_SIZE}, PT_TEXT);
 }
 
 void arch_map_registers(const struct machine *machine)
 {
-	place_trampoline(machine->x86.trampoline);
+	fill_trampoline(machine->x86.trampoline);
 	iommu_map();
 }
 
@@ -126,7 +107,7 @@ enum bh_error arch_cpu_on(pa_t root, va_t stack, struct cpu *cpu, void (*entry)(
 {
 	uint32_t startup = ICR_STARTUP | (uint32_t)(machine_facts()->x86.trampoline.v / PAGE_SIZE);
 
-	cpu->arch.start_root = root.v;
+	(void)root; /* is in the trampoline */
 	cpu->arch.start_stack = stack.v;
 	cpu->arch.start_entry = (uint64_t)(uintptr_t)entry;
 	__atomic_store_n(&x86_starting, cpu, __ATOMIC_RELEASE);

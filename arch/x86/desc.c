@@ -12,7 +12,6 @@
 
 static_assert(offsetof(struct cpu, arch) == 0, "assembly finds it at the record's address");
 static_assert(offsetof(struct arch_cpu, regs) == CPU_REGS, "offsets.h");
-static_assert(offsetof(struct arch_cpu, start_root) == CPU_START_ROOT, "offsets.h");
 static_assert(offsetof(struct arch_cpu, start_stack) == CPU_START_STACK, "offsets.h");
 static_assert(offsetof(struct arch_cpu, start_entry) == CPU_START_ENTRY, "offsets.h");
 static_assert(offsetof(struct arch_cpu, doorbell) == CPU_DOORBELL, "offsets.h");

@@ -72,9 +72,6 @@ static inline uint8_t in8(uint16_t port)
 void x86_enter(uint64_t root, uint64_t stack, struct cpu *cpu, void (*entry)(struct cpu *cpu))
 	__attribute__((noreturn));
 
-/* The code another core begins with, copied to the page below 1 MiB; and its words that are filled in there. */
-extern const uint8_t x86_trampoline[], x86_trampoline_end[], x86_trampoline_base[];
-
 /* The core that is on its way; it takes itself out when it has its stack. */
 extern struct cpu *x86_starting;
 
@@ -213,8 +210,8 @@ static inline void exit_known(const struct x86_known *known, uint32_t count, str
 #define EVENT_NMI (EVENT_VALID | 2U << 8 | 2)
 #define EVENT_EXCEPTION(vector) (EVENT_VALID | 3U << 8 | (vector))
 #define VECTOR_FIRST 16 /* of an interrupt: the local APIC refuses others (SDM vol. 3 11.5.2) */
-#define VECTOR_SPURIOUS                                                                            \
-	15 /* one that none can be requested by: an emulator takes no EOI for a spurious one */
+/* one that none can be requested by: an emulator takes no EOI for a spurious one */
+#define VECTOR_SPURIOUS 15
 #define VECTOR_DB 1
 #define VECTOR_UD 6
 #define VECTOR_GP 13

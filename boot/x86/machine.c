@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch.h"
 
+#include <string.h>
+
 #include <bulkhead/format.h>
 
 #include "cpu.h"
@@ -112,8 +114,22 @@ static uint64_t tsc_hz(struct loader *l)
 	return longer > shorter ? (longer - shorter) * (1000000 / STALL_US) : 0;
 }
 
+/* trampoline.S: the code, and the addresses in it that are relative to its page. */
+extern const uint8_t trampoline[], trampoline_end[];
+extern const uint8_t trampoline_to32[], trampoline_to64[], trampoline_gdt[];
+
+static void relocate(pa_t page, const uint8_t *word)
+{
+	uint8_t *at = pa_to_ptr(pa(page.v + (uint64_t)(word - trampoline)));
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	value += (uint32_t)page.v;
+	memcpy(at, &value, sizeof(value));
+}
+
 /* Page 0 will not do: a trampoline there would look like none. */
-static enum bh_error take_trampoline(struct loader *l)
+static enum bh_error place_trampoline(struct loader *l)
 {
 	struct extent page = {pa(0), 0};
 	enum bh_error error = BH_OK;
@@ -121,8 +137,14 @@ static enum bh_error take_trampoline(struct loader *l)
 	for (int i = 0; i < 2 && page.base.v == 0 && error == BH_OK; i++)
 		error = pages_take_below(l, EfiReservedMemoryType, PAGE_SIZE, PAGE_SIZE,
 					 CONVENTIONAL_END, &page);
+	if (error != BH_OK)
+		return error;
+	memcpy(pa_to_ptr(page.base), trampoline, (size_t)(trampoline_end - trampoline));
+	relocate(page.base, trampoline_to32);
+	relocate(page.base, trampoline_to64);
+	relocate(page.base, trampoline_gdt);
 	l->machine->x86.trampoline = page.base;
-	return error;
+	return BH_OK;
 }
 
 enum bh_error arch_probe_machine(struct loader *l)
@@ -134,7 +156,7 @@ enum bh_error arch_probe_machine(struct loader *l)
 	m->x86.tsc_hz = tsc_hz(l);
 	if (m->x86.tsc_hz == 0)
 		return bh_fail(&l->report, BH_BAD_MACHINE, "the time-stamp counter stands still");
-	return take_trampoline(l);
+	return place_trampoline(l);
 }
 
 /* Leaf 0xb has all 32 bits of the APIC id, leaf 1 the lower 8 (SDM vol. 3 9.8.1). */

@@ -7,9 +7,9 @@
 #include <stddef.h>
 
 /*
- * Like vsnprintf, for the conversions %s %c %d %u %x %% with the modifiers l,
- * ll, z, a minimum width, '0' and '-' flags and, for %s, a precision (also
- * ".*"). Always terminates @out when @size > 0; returns the length the whole
+ * Like vsnprintf, for the conversions %s %u %x %% with the modifiers l and ll,
+ * one of the flags '0' and '-', a minimum width and, for %s, a precision (also
+ * ".*"). Whatever else, a signed number too, is shown as the format has it. Always terminates @out when @size > 0; returns the length the whole
  * text would have.
  */
 size_t bh_vformat(char *out, size_t size, const char *format, va_list args)

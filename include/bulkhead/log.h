@@ -35,7 +35,8 @@ void bh_panic(const char *format, ...) __attribute__((format(printf, 1, 2), nore
 #define BH_CHECK(condition)                                                                        \
 	do {                                                                                       \
 		if (!(condition))                                                                  \
-			bh_panic("%s:%d: %s does not hold", __FILE__, __LINE__, #condition);       \
+			bh_panic("%s:%u: %s does not hold", __FILE__, (unsigned int)__LINE__,      \
+				 #condition);                                                      \
 	} while (0)
 
 #endif

@@ -70,13 +70,13 @@ struct machine_cap {
 
 /* A PCI function: in the order of the scan, so that a function's bridge or PF comes before it. */
 struct machine_function {
-	uint32_t
-		id; /* segment << 16 | bus << 8 | device << 3 | function: the low half is its requester id */
+	/* segment << 16 | bus << 8 | device << 3 | function: the low half is its requester id */
+	uint32_t id;
 	uint32_t device; /* its device id << 16 | its vendor id */
 	uint32_t class_code; /* as at offset 8, with the revision */
 	uint32_t flags; /* FUNCTION_* */
-	uint32_t
-		group; /* functions that the IOMMU cannot tell apart, or that reach each other without it, have the same */
+	/* functions that the IOMMU cannot tell apart, or that reach each other without it, have the same */
+	uint32_t group;
 	uint32_t pf; /* of a VF: index of its PF; else MACHINE_NONE */
 	uint32_t iommu; /* index in arm64.smmu or x86.iommu; MACHINE_NONE: its DMA is not checked */
 	uint32_t stream; /* Arm: its StreamID there; x86: its requester id */
@@ -89,8 +89,8 @@ struct machine_function {
 	uint32_t msix_offset; /* in that BAR */
 	uint32_t pba_offset;
 	uint32_t ncaps;
-	struct machine_cap
-		cap[MACHINE_MAX_CAPS]; /* those that a guest sees, in the order of offsets */
+	/* those that a guest sees, in the order of offsets */
+	struct machine_cap cap[MACHINE_MAX_CAPS];
 	struct machine_bar bar[MACHINE_MAX_BARS];
 };
 
@@ -124,7 +124,7 @@ struct machine_x86 {
 	uint64_t tsc_hz; /* ticks per second, counted or read by the loader */
 	uint32_t pm1_control; /* I/O port of PM1a_CNT, to switch the machine off; 0: none */
 	uint32_t s5_type; /* SLP_TYPa of \\_S5 */
-	pa_t trampoline; /* a reserved page below 1 MiB where the other cores begin */
+	pa_t trampoline; /* a reserved page below 1 MiB with the code that the other cores begin with */
 	uint32_t nioapics;
 	uint32_t niommus;
 	struct machine_ioapic ioapic[MACHINE_MAX_IOAPIC];

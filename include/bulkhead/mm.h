@@ -50,8 +50,8 @@ struct pt_format {
 	uint64_t valid; /* set in every entry that translates */
 	uint64_t table_bits; /* of an entry that points to a table, and */
 	uint64_t level_unit; /* as often as there are levels below it (AMD-Vi; elsewhere 0) */
-	uint64_t
-		type_mask; /* above the last level: (entry & type_mask) == these bits means table */
+	/* above the last level: (entry & type_mask) == these bits means table */
+	uint64_t type_mask;
 	uint64_t leaf_bits[PT_MAX_LEVELS];
 	uint64_t attr[PT_ATTR_COUNT]; /* 0: this format has no such kind of page */
 };

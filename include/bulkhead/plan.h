@@ -56,8 +56,8 @@ enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 struct plan_function {
 	uint32_t function; /* index in struct machine */
 	uint32_t device; /* the guest's device number, 2 to 31 */
-	gpa_t bar
-		[MACHINE_MAX_BARS]; /* where the guest finds each, aligned to its size; 0: that BAR is not there */
+	/* where the guest finds each, aligned to its size; 0: that BAR is not there */
+	gpa_t bar[MACHINE_MAX_BARS];
 };
 
 /* One slot of the plan. Vacant: no name, and every other byte zero too. */
@@ -80,8 +80,8 @@ struct plan_vm {
 	uint32_t restart_limit;
 	uint32_t restart_window; /* seconds */
 	uint32_t nfunctions;
-	uint32_t
-		dma_trusted; /* 1: the owner answers for the DMA of functions that no IOMMU checks */
+	/* 1: the owner answers for the DMA of functions that no IOMMU checks */
+	uint32_t dma_trusted;
 	struct plan_function function[PLAN_MAX_FUNCTIONS];
 	/*
 	 * What the hypervisor keeps for this VM: tables, rings. Of a VM of the boot
@@ -103,8 +103,8 @@ struct plan_card {
 	uint32_t notify_size;
 	uint32_t notify_multiplier;
 	uint32_t device; /* struct virtio_vsock_config */
-	uint32_t
-		function; /* index in struct machine; MACHINE_NONE: there is no card, or the scan did not see it */
+	/* index in struct machine; MACHINE_NONE: there is no card, or the scan did not see it */
+	uint32_t function;
 };
 
 /*
@@ -145,8 +145,8 @@ struct plan {
 	struct plan_card card;
 	struct plan_iommu iommu[MACHINE_MAX_IOMMU];
 	struct plan_its its;
-	struct extent
-		iommu_tables; /* in plan.core, before the VMs' extents: what the loader carves the tables of @iommu and @its from; empty: nothing is set up */
+	/* in plan.core, before the VMs' extents: what the loader carves the tables of @iommu and @its from; empty: nothing is set up */
+	struct extent iommu_tables;
 	uint32_t nimages;
 	uint32_t console_interrupt; /* Arm: no console has a lower INTID; 0: any SPI will do */
 	struct extent images[CONFIG_MAX_VMS *
@@ -156,8 +156,8 @@ struct plan {
 /* Guest-physical layout of an AArch64 VM. Nothing else is mapped. */
 #define GUEST_GICD_BASE 0x08000000ULL /* 64 KiB, mediated */
 #define GUEST_UART_BASE 0x09000000ULL /* 4 KiB, SBSA UART, emulated */
-#define GUEST_ITS_BASE                                                                             \
-	0x08100000ULL /* 64 KiB mediated, 64 KiB with the doorbell, which only devices reach */
+/* 64 KiB mediated, 64 KiB with the doorbell, which only devices reach */
+#define GUEST_ITS_BASE 0x08100000ULL
 #define GUEST_GICR_BASE 0x10000000ULL /* 128 KiB per vCPU: RD_base mediated, SGI_base direct */
 #define GUEST_GICR_STRIDE 0x20000ULL
 #define GUEST_WINDOW_BASE 0x20000000ULL /* BARs */
@@ -214,15 +214,14 @@ struct plan {
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
-#define VM_FUNCTION_PAGES                                                                          \
-	(2 * MACHINE_MAX_BARS) /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
-#define VM_DMA_PAGES                                                                               \
-	8 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
-#define CORE_FUNCTION_PAGES                                                                        \
-	5 /* for each function of the machine: tables of the pages that the core itself uses */
-#define VM_MSIX_PAGES                                                                              \
-	((uint64_t)PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 /                                    \
-	 PAGE_SIZE) /* x86, of a VM with functions: what it wrote into MSI-X tables */
+/* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
+#define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS)
+/* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
+#define VM_DMA_PAGES 8
+/* for each function of the machine: tables of the pages that the core itself uses */
+#define CORE_FUNCTION_PAGES 5
+/* x86, of a VM with functions: what it wrote into MSI-X tables */
+#define VM_MSIX_PAGES ((uint64_t)PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 / PAGE_SIZE)
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)
 #define VM_GIB_PER_TABLE 512
@@ -233,18 +232,17 @@ struct plan {
  * larger than that at a multiple of its size (IHI 0070F 6.3.24), so it is to be carved first.
  */
 #define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
-#define SMMU_STREAM_BYTES                                                                          \
-	64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
+/* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
+#define SMMU_STREAM_BYTES 64
 #define SMMU_TABLES 2 /* its command and event queues */
 #define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
 #define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16ULL) /* for each function with MSI-X */
-#define ITS_TABLES                                                                                 \
-	3 /* command queue, collections, the LPIs' properties; and one of pending bits for each core */
-#define X86_INTERRUPT_BYTES                                                                        \
-	(32ULL * MACHINE_MAX_FUNCTIONS *                                                           \
-	 PLAN_MAX_VECTORS) /* of a machine: 16 for each vector, and as much for lines */
-#define AMDVI_DEVICE_BYTES                                                                         \
-	32 /* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
+/* command queue, collections, the LPIs' properties; and one of pending bits for each core */
+#define ITS_TABLES 3
+/* of a machine: 16 for each vector, and room for lines */
+#define X86_INTERRUPT_BYTES (2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
+/* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
+#define AMDVI_DEVICE_BYTES 32
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting

@@ -156,8 +156,8 @@ struct vm_shared {
 	struct arch_vm arch;
 	uint32_t pci_lock; /* held around changes of what functions' registers say */
 	uint32_t pci_cut; /* bit n: the bus mastering of function n stays off */
-	uint32_t bar_sizing
-		[PLAN_MAX_FUNCTIONS]; /* bit n: all ones were written to BAR n, so that it reads as its size */
+	/* bit n: all ones were written to BAR n, so that it reads as its size */
+	uint32_t bar_sizing[PLAN_MAX_FUNCTIONS];
 	struct vcpu_shared vcpu[CONFIG_MAX_CPUS];
 };
 

@@ -30,20 +30,16 @@ FORMATS(string_wider_than_width, "[bulkhead]", "[%5s]", "bulkhead")
 FORMATS(string_precision, "[bul]", "[%.3s]", "bulkhead")
 FORMATS(string_precision_argument, "[bulk]", "[%.*s]", 4, "bulkhead")
 FORMATS(string_width_and_precision, "[   bu]", "[%5.2s]", "bulkhead")
-FORMATS(character, "<x>", "<%c>", 'x')
 FORMATS(percent, "100 %", "%u %%", 100U)
-FORMATS(decimal_zero, "0", "%d", 0)
-FORMATS(decimal_negative, "-42", "%d", -42)
-FORMATS(decimal_minimum, "-9223372036854775808", "%lld", INT64_MIN + 0LL)
-FORMATS(decimal_padded_with_zeros, "-0042", "%05d", -42)
-FORMATS(decimal_padded_with_blanks, "  -42", "%5d", -42)
-FORMATS(decimal_left, "-42  |", "%-5d|", -42)
+FORMATS(decimal_zero, "0", "%u", 0U)
+FORMATS(decimal_padded_with_zeros, "00042", "%05u", 42U)
+FORMATS(decimal_padded_with_blanks, "   42", "%5u", 42U)
+FORMATS(decimal_left, "42   |", "%-5u|", 42U)
 FORMATS(unsigned_maximum, "18446744073709551615", "%llu", 0ULL + UINT64_MAX)
 FORMATS(unsigned_long, "4294967296", "%lu", 4294967296UL)
-FORMATS(size, "77", "%zu", (size_t)77)
 FORMATS(hex, "0xdeadbeef", "0x%x", 0xdeadbeefU)
 FORMATS(hex_long, "0x0040000000", "0x%010llx", 0x40000000ULL)
-FORMATS(two_arguments_in_order, "a1b2", "%c%u%c%u", 'a', 1U, 'b', 2U)
+FORMATS(two_arguments_in_order, "a1b2", "%s%u%s%u", "a", 1U, "b", 2U)
 
 static void null_string(void **state)
 {
@@ -93,7 +89,7 @@ static void no_room_at_all(void **state)
 
 static void foreign_conversion_is_shown(void **state)
 {
-	const char *volatile format = "a %q b %";
+	const char *volatile format = "a %q %d %c b %";
 	char out[16];
 
 	(void)state;
@@ -102,7 +98,7 @@ static void foreign_conversion_is_shown(void **state)
 #pragma GCC diagnostic ignored "-Wformat-security"
 	bh_format(out, sizeof(out), format);
 #pragma GCC diagnostic pop
-	assert_string_equal(out, "a %q b %");
+	assert_string_equal(out, "a %q %d %c b %");
 }
 
 static void every_error_has_a_name_and_a_sentence(void **state)
@@ -161,17 +157,13 @@ int main(void)
 		cmocka_unit_test(string_precision),
 		cmocka_unit_test(string_precision_argument),
 		cmocka_unit_test(string_width_and_precision),
-		cmocka_unit_test(character),
 		cmocka_unit_test(percent),
 		cmocka_unit_test(decimal_zero),
-		cmocka_unit_test(decimal_negative),
-		cmocka_unit_test(decimal_minimum),
 		cmocka_unit_test(decimal_padded_with_zeros),
 		cmocka_unit_test(decimal_padded_with_blanks),
 		cmocka_unit_test(decimal_left),
 		cmocka_unit_test(unsigned_maximum),
 		cmocka_unit_test(unsigned_long),
-		cmocka_unit_test(size),
 		cmocka_unit_test(hex),
 		cmocka_unit_test(hex_long),
 		cmocka_unit_test(two_arguments_in_order),

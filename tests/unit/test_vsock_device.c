@@ -11,7 +11,7 @@
 
 #include "passthrough/virtio.h"
 
-#define REGISTERS (HOST_DEVICES_BASE + GIB)
+#define REGISTERS (HOST_DEVICES_BASE + GIB / 2)
 #define NOTIFY 0x100U
 #define CID 0x200U
 #define STATUS (*(volatile uint8_t *)(REGISTERS + 0x14)) /* virtio 1.2 4.1.4.3 */

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#define GUEST_ASID                                                                                 \
-	1 /* 0 is the host's; a core only ever runs one guest, and flushes before the next */
+/* 0 is the host's; a core only ever runs one guest, and flushes before the next */
+#define GUEST_ASID 1
 
 /* svm/run.S: false when something was to be looked at before. */
 bool svm_run(struct cpu *cpu, uint64_t vmcb, uint64_t host_state);

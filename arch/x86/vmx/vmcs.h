@@ -23,8 +23,8 @@
 #define FEATURE_VMX 4ULL /* outside SMX */
 
 #define VMCS_VPID 0x0000
-#define VMCS_GUEST_ES                                                                              \
-	0x0800 /* then CS, SS, DS, FS, GS, LDTR, TR; the same order for limit, rights and base */
+/* then CS, SS, DS, FS, GS, LDTR, TR; the same order for limit, rights and base */
+#define VMCS_GUEST_ES 0x0800
 #define VMCS_HOST_ES 0x0c00 /* then CS, SS, DS, FS, GS, TR */
 #define VMCS_PORT_BITMAP_A 0x2000
 #define VMCS_PORT_BITMAP_B 0x2002

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include <bulkhead/arch.h>
 #include <bulkhead/protocol.h>
 #include <bulkhead/vsock.h>
 
@@ -20,6 +21,19 @@ enum { RX, TX, EVENT, QUEUES };
 
 static uint8_t bounce[CARD_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t registers[PAGE_SIZE] __attribute__((aligned(4096)));
+
+uint32_t arch_device_load(pa_t at, uint32_t size)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, pa_to_ptr(at), size);
+	return value;
+}
+
+void arch_device_store(pa_t at, uint32_t size, uint32_t value)
+{
+	memcpy(pa_to_ptr(at), &value, size);
+}
 
 static inline struct virtq_rings *rings(uint32_t queue)
 {

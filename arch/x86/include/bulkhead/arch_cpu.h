@@ -11,8 +11,7 @@
 /* Assembly knows the offsets of what stands before the descriptor tables (arch/x86/offsets.h). */
 struct arch_cpu {
 	uint64_t regs[ARCH_REGS]; /* the guest's, in encoding order; RSP is the control block's */
-	uint64_t start_root; /* own tables, stack and C function of a core that starts */
-	uint64_t start_stack;
+	uint64_t start_stack; /* stack and C function of a core that starts */
 	uint64_t start_entry;
 	uint32_t doorbell; /* set by others, who then send an NMI; taken by the NMI */
 	uint32_t rung; /* an NMI took the doorbell: somebody has something to say */
