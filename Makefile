@@ -176,7 +176,7 @@ test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, ctl-t
 	$(Q)for stage in builds lint unit fuzz size card-tests ctl-tests system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
-image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp ## the loader, a folder and disk to boot from, and the blob for -kernel
+image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp $(B)/demo/disks.stamp ## the loader, a folder and disk to boot from, the blob for -kernel, the guests' disk
 
 # $(call each_arch,TARGET ...): makes the targets for every architecture
 each_arch = +$(Q)for arch in $(ARCHES); do $(MAKE) --no-print-directory ARCH=$$arch $(1) || exit 1; done
@@ -635,6 +635,17 @@ $(B)/demo/disk-initrd.gz: tools/mkinitrd tools/demo/init
 $(B)/demo/root.img: tools/mkroot tools/demo/disk-init
 	$(call say,DISK,$@)
 	$(Q)tools/mkroot $@ $(GUEST)/root
+
+# What the card launches: a folder with the manifest and the files it names; and the guests' disk.
+DISKS_arm64 := tools/demo/disks.dts
+DISKS_x86_64 := tools/demo/disks-x86.dts
+
+$(B)/demo/disks.stamp: $(DISKS_$(ARCH)) tools/demo/disks.dts tools/demo/demo.dts $(B)/demo/disk-initrd.gz $(B)/demo/root.img
+	$(call say,DTC,$<)
+	$(Q)mkdir -p $(B)/demo/disks
+	$(Q)dtc -q -I dts -O dtb $< -o $(B)/demo/disks/manifest.dtb
+	$(Q)ln -sf $(CURDIR)/$(GUEST)/$(KERNEL) ../disk-initrd.gz $(B)/demo/disks
+	$(Q)touch $@
 
 DEMO_FILES := $(KERNEL)=$(GUEST)/$(KERNEL) initrd.gz=$(B)/demo/initrd.gz
 

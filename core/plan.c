@@ -138,7 +138,7 @@ static uint64_t smmu_bytes(const struct machine *m)
 	uint64_t streams = power_of_two(count_ids(m, stream_of)) * SMMU_STREAM_BYTES;
 	uint64_t bytes = table_bytes(streams) + SMMU_TABLES * IOMMU_TABLE_BYTES;
 
-	return m->arm64.nsmmu == 0 ? 0 : m->arm64.nsmmu * bytes + streams;
+	return m->arm64.nsmmu == 0 ? 0 : m->arm64.nsmmu * bytes + table_bytes(streams);
 }
 
 static uint64_t its_bytes(const struct machine *m)

@@ -233,7 +233,7 @@ static struct vm *owner(const struct dma_fault *fault, uint32_t *slot)
 bool pci_fault(struct pci_fault *fault)
 {
 	struct dma_fault raw;
-	uint32_t slot;
+	uint32_t slot = 0;
 
 	if (!arch_dma_fault(&raw))
 		return false;

@@ -114,3 +114,16 @@ class CardSide:
 
     def vm(self, method, vm="", what="", body=None):
         return self.request(method, f"/v1/machines/{MACHINE}/vms{vm and '/' + vm}{what and '/' + what}", body)
+
+    def event(self, kind):
+        """The first event of this kind; waits until there is one."""
+        connection = _Connection(self.api)
+        try:
+            connection.request("GET", f"/v1/machines/{MACHINE}/events?since=0")
+            for line in connection.getresponse():
+                event = json.loads(line[6:]) if line.startswith(b"data: ") else {}
+                if event.get("event") == kind:
+                    return event
+        finally:
+            connection.close()
+        raise RuntimeError(f"the events ended without {kind}:\n{self.output()}")

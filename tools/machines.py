@@ -84,7 +84,7 @@ def device(n, function=0):
 
 
 # What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
-# "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img". The networks of all of them are one.
+# "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img", "virtio-blk,file=disk.img,snapshot=on". The networks of all of them are one.
 MODERN = "iommu_platform=on,disable-legacy=on"
 DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
@@ -103,10 +103,10 @@ def _function(name, place, *more):
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
     if property and not any(option.startswith(property + "=") for option in options):
-        files = [option for option in options if option.startswith("file=")]
+        files = [option for option in options if option.startswith(("file=", "snapshot="))]
         options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
-        args = ["-drive", f"if=none,id={behind},format=raw,{files[0]}"] if files else args
+        args = ["-drive", f"if=none,id={behind},format=raw,{','.join(files)}"] if files else args
         options.append(f"{property}={behind}")
     return [*args, "-device", ",".join([device, place, *more, *options])]
 
@@ -128,6 +128,19 @@ def _devices(names):
     return args
 
 
+# Where the first of those is that stand on the root bus itself.
+INTEGRATED_SLOT = 0x12
+
+
+def integrated(n):
+    """How manifests name the n-th of @integrated of x86_64()."""
+    return f"0000:00:{INTEGRATED_SLOT + n:02x}.0"
+
+
+def _integrated(names):
+    return [arg for n, name in enumerate(names) for arg in _function(name, f"addr={INTEGRATED_SLOT + n:x}.0")]
+
+
 def _shared(board, path):
     return {**board, "memory_backend": "ram"} if path else board
 
@@ -144,18 +157,20 @@ def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), *
 IOMMUS = {None: [], "intel": ["-device", "intel-iommu,intremap=on,eim=on"], "amd": ["-device", "amd-iommu,intremap=on,xtsup=on,pt=off"]}
 
 
-def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), iommu="intel", **board):
+def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), integrated=(), iommu="intel", **board):
     """
-    QEMU's command line for an AMD server with @devices for its VMs and one of IOMMUS, as @iommu says; @board are further options of
-    its machine "q35".
+    QEMU's command line for an AMD server with @devices for its VMs, more of them @integrated in the root complex, and one of
+    IOMMUS, as @iommu says; @board are further options of its machine "q35".
     """
     options = {"smm": False, **_shared(board, card)}
+    if iommu and cpu == "best" and kvm("x86_64"):
+        options["kernel_irqchip"] = "split"  # the kernel's IOAPIC knows nothing of remapping
     flash = "if=pflash,format=raw,unit={},file={},{}"
     return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
             "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
             "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory), *_devices(devices),
-            *(["-device", "virtio-rng-pci"] if random else [])]
+            *_integrated(integrated), *(["-device", "virtio-rng-pci"] if random else [])]
 
 
 def from_disk(image):

@@ -7,7 +7,7 @@
 
 #include <bulkhead/lock.h>
 
-#define ENTRY_BYTES 16U
+#define ENTRY_BYTES 16ULL
 #define ENTRY_MASKED 1U
 
 /* An entry as the guest wrote it. */
@@ -75,7 +75,7 @@ bool msix_has(const struct vm *vm, uint64_t at)
 
 static struct msix_entry *entries_of(const struct vm *vm, uint32_t slot)
 {
-	return (struct msix_entry *)pa_to_ptr(vm->msix) + slot * PLAN_MAX_VECTORS;
+	return (struct msix_entry *)pa_to_ptr(vm->msix) + (size_t)slot * PLAN_MAX_VECTORS;
 }
 
 void msix_reset(const struct vm *vm)

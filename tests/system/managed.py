@@ -52,9 +52,9 @@ def assert_steps(log, vm, core, patterns):
 
 # ---- By bhcard ----
 
-def boot_managed(boot, card, vms=None):
-    """A server with a card that has been started; @vms are the boot manifest's."""
-    return Managed(boot(manifest(vms or {}, card=CARD), card=card.qemu, disk=True).booted(), card)
+def boot_managed(boot, card, vms=None, **options):
+    """A server with a card that has been started; @vms are the boot manifest's, @options the machine's."""
+    return Managed(boot(manifest(vms or {}, card=CARD), card=card.qemu, disk=True, **options).booted(), card)
 
 
 class Managed:

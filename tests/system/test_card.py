@@ -5,7 +5,10 @@ import re
 
 import pytest
 
-from managed import EVENT, LOG, NAMES, STARTING, START, STOP, assert_steps, number, properties, rounds, stopping, text
+from machine import guest  # before the others: it knows where they are
+
+from machines import device
+from managed import EVENT, LOG, NAMES, STARTING, START, STOP, assert_steps, boot_managed, number, properties, rounds, stopping, text
 from test_attacks import symbols
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
@@ -112,3 +115,20 @@ def test_guests_outlive_the_daemon(managed):
     managed.connected()
     managed.is_now("one", "running")
     managed.echoes("one", "!", 1)
+
+
+# ---- What an IOMMU refuses ----
+
+def test_refused_dma_is_an_event(boot, card):
+    """The VM of the boot manifest goes on; the card hears whose DMA it was, and where it went."""
+    evil = {**guest("device", [1], "do=ask", autostart=0), "devices": device(0)}
+    server = boot_managed(boot, card.start(), {"evil": evil}, devices=["virtio-rng"]).server
+    since = server.start("evil")
+    server.attach("evil")
+    server.send("do=dma at=0x400000\r")
+    server.wait(r"survived: done \d", since)
+    server.detach()
+    server.wait(r"evil: stream 0x100, write at 0x400000: DMA refused", since)
+    event = card.event("dma-fault")
+    assert (event["vm"], event["address"], event["syndrome"]) == ("evil", "0x400000", "0x100")
+    assert event["why"] == "DMA refused"

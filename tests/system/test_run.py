@@ -106,9 +106,14 @@ def shown_in_readme():
 
 def test_card_launches_the_guests(demo, platform):
     run = demo()
-    for guest, size in (("web", "2 CPUs, 51[12] MiB"), ("db", "1 CPUs, 25[56] MiB")):
+    for guest, what in (("web", "2 CPUs, 10.0.0.1/24"), ("db", "1 CPUs, 10.0.0.2/24")):
         run.wait(rf"card: {guest} is created, has its images \(\d+ MiB\) and runs, after \d+\.\d s$")
-        run.wait(rf"{guest}\| Welcome to {guest}: {size}$")  # of its console
+        run.wait(rf"{guest}\| Welcome to {guest}: Debian GNU/Linux \d+ \(\w+\) on /dev/vda, {what}$")  # of its console
+    run.process.stdin.write(b"console web\nping -c 1 10.0.0.2\n")  # over the card's network, by devices of their own
+    run.process.stdin.flush()
+    run.wait(r"^1 packets transmitted, 1 received, 0% packet loss")
+    run.process.stdin.write(b"\x1d")
+    run.process.stdin.flush()
     said = run.text()
     assert re.search(r"^card: the server is connected", said, re.M)
     socket = re.search(r"^  export BHCTL_SOCKET=(\S+)$", said, re.M)[1]

@@ -170,6 +170,30 @@ static void trusted_dma(void **state)
 	assert_int_equal(plan.vm[0].dma_trusted, 1);
 }
 
+/* Of few streams the table is smaller than a page. */
+static void tables_are_whole_pages(void **state)
+{
+	(void)state;
+	for (machine.nfunctions = 13; machine.nfunctions > 0; machine.nfunctions--)
+		assert_true(is_aligned(plan_iommu_bytes(&machine), PAGE_SIZE));
+}
+
+/* With a GIC that nobody has shown to keep LPIs of one number apart. */
+static void one_vm_alone_has_lpis(void **state)
+{
+	(void)state;
+	vm_with("web", "0000:01:00.0");
+	vm_with("db", "0000:03:00.0/vf0");
+	make_good();
+	machine.arm64.one_lpi_owner = 1;
+	assert_int_equal(plan_check(&plan, &machine, &report), BH_BAD_PLAN);
+	assert_string_equal(report.text,
+			    "plan: VM web: with this interrupt controller one VM alone "
+			    "may have PCI functions");
+	memset(&plan.vm[1], 0, sizeof(plan.vm[1]));
+	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
+}
+
 /* --- what is refused --- */
 
 static void kinds_are_refused(void **state)
@@ -533,6 +557,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup(name, set_up_functions)
 	const struct CMUnitTest tests[] = {
 		T(functions_are_given),
+		T(one_vm_alone_has_lpis),
+		T(tables_are_whole_pages),
 		T(large_wide_bars_go_up),
 		T(a_narrow_bar_must_fit_below),
 		T(small_wide_bars_go_up_when_it_is_full_below),
