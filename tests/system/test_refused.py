@@ -366,7 +366,7 @@ def test_no_iommu(boot, tree, platform):
     """An IOMMU is missing: no device, unless the manifest says that its DMA is trusted; then it is said loudly."""
     sentence = (f"/vms/one: devices: '{FIRST}' has no IOMMU that checks its DMA; only a VM with dma-trusted may have it; "
                 f"its group: {FIRST}")
-    options = {"iommu": "none"} if platform.backend is EL2 else {}
+    options = {"iommu": "none" if platform.backend is EL2 else None}
     machine = boot(changed(devices=FIRST), devices=["virtio-rng"], **options)
     refused(machine, re.escape(sentence))
     assert lint(machine.scenario, with_functions(tree, {FIRST: {"flags": "flr"}})) == sentence
