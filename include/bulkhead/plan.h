@@ -215,7 +215,7 @@ struct plan {
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
-#define VM_FUNCTION_PAGES (2 * MACHINE_MAX_BARS)
+#define VM_FUNCTION_PAGES (2ULL * MACHINE_MAX_BARS)
 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define VM_DMA_PAGES 8
 /* for each function of the machine: tables of the pages that the core itself uses */
