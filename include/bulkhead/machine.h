@@ -107,7 +107,8 @@ struct machine_arm64 {
 	uint8_t spi_used[(MACHINE_SPI_COUNT + 7) / 8];
 	uint32_t nsmmu;
 	pa_t smmu[MACHINE_MAX_SMMU];
-	uint32_t one_lpi_owner; /* 1: nobody has shown that LPIs of one number on several cores work with this GIC */
+	uint32_t
+		one_lpi_owner; /* 1: nobody has shown that LPIs of one number on several cores work with this GIC */
 	uint32_t reserved;
 };
 
