@@ -975,16 +975,15 @@ static enum bh_error find_xsdt(struct acpi_reader *r, const void *rsdp, struct t
 /* "OEM id, OEM table id", without the blanks they are filled up with. */
 static void set_name(struct machine *m, const struct table *xsdt)
 {
-	const char *oem = (const char *)xsdt->bytes + 10, *model = (const char *)xsdt->bytes + 16;
-	int oem_length = 6, model_length = 8;
+	char oem[7] = "", model[9] = "";
 
-	while (oem_length > 0 && (oem[oem_length - 1] == ' ' || oem[oem_length - 1] == '\0'))
-		oem_length--;
-	while (model_length > 0 &&
-	       (model[model_length - 1] == ' ' || model[model_length - 1] == '\0'))
-		model_length--;
-	bh_format(m->name, sizeof(m->name), "%.*s %.*s (ACPI)", oem_length, oem, model_length,
-		  model);
+	memcpy(oem, xsdt->bytes + 10, 6);
+	memcpy(model, xsdt->bytes + 16, 8);
+	for (size_t i = 6; i > 0 && (oem[i - 1] == ' ' || oem[i - 1] == '\0'); i--)
+		oem[i - 1] = '\0';
+	for (size_t i = 8; i > 0 && (model[i - 1] == ' ' || model[i - 1] == '\0'); i--)
+		model[i - 1] = '\0';
+	bh_format(m->name, sizeof(m->name), "%s %s (ACPI)", oem, model);
 }
 
 /* What a machine must have for us to run on it at all. */

@@ -14,7 +14,7 @@ struct output {
 
 struct spec {
 	unsigned int width;
-	size_t precision; /* SIZE_MAX: none */
+	unsigned int precision; /* UINT32_MAX: none */
 	bool wide; /* a long, which is as long as a long long */
 	bool left;
 	char fill;
@@ -77,23 +77,14 @@ static const char *read_digits(const char *at, unsigned int *value)
 }
 
 /* Reads what stands between '%' and the conversion; returns where the conversion stands. */
-static const char *read_spec(const char *at, struct spec *spec, struct arguments *args)
+static const char *read_spec(const char *at, struct spec *spec)
 {
-	unsigned int digits;
-	int given;
-
-	*spec = (struct spec){.precision = SIZE_MAX, .left = *at == '-', .fill = ' '};
+	*spec = (struct spec){.precision = UINT32_MAX, .left = *at == '-', .fill = ' '};
 	if (*at == '0')
 		spec->fill = '0';
 	at = read_digits(at + spec->left, &spec->width);
-	if (at[0] == '.' && at[1] == '*') {
-		given = va_arg(args->list, int);
-		spec->precision = given < 0 ? SIZE_MAX : (size_t)given;
-		at += 2;
-	} else if (at[0] == '.') {
-		at = read_digits(at + 1, &digits);
-		spec->precision = digits;
-	}
+	if (*at == '.')
+		at = read_digits(at + 1, &spec->precision);
 	for (; *at == 'l'; at++)
 		spec->wide = true;
 	return at;
@@ -145,7 +136,7 @@ size_t bh_vformat(char *out, size_t size, const char *format, va_list list)
 			put(&output, *format++);
 			continue;
 		}
-		end = read_spec(format + 1, &spec, &args);
+		end = read_spec(format + 1, &spec);
 		if (*end != '\0' && convert(&output, *end, &spec, &args)) {
 			format = end + 1;
 			continue;

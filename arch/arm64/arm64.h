@@ -18,7 +18,6 @@
 #define isb() __asm__ volatile("isb" ::: "memory")
 #define dsb(scope) __asm__ volatile("dsb " #scope ::: "memory")
 
-#define HWID_MASK 0xff00ffffffULL /* the affinity fields of MPIDR_EL1 */
 
 /* Fields of identification registers are 4 bits wide. */
 static inline unsigned id_field(uint64_t reg, unsigned shift)

@@ -42,8 +42,8 @@ static const struct {
 } config[] = {
 	{0x00, 0x99009710}, /* NetMos 9900 */
 	{0x04, 0x00100001}, /* capabilities; I/O space on */
-	{0x08,
-	 0x07800200}, /* communication controller; of kind 2, a 16550: that is how the driver counts its ports */
+	/* communication controller; of kind 2, a 16550: that is how the driver counts its ports */
+	{0x08, 0x07800200},
 	{0x2c, 0x1000a000}, /* of this kind 8250_pci knows that it has MSI */
 	{0x34, CONFIG_MSI},
 	{CONFIG_MSI, CONFIG_EA << 8 | 0x05},

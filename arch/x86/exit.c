@@ -22,12 +22,6 @@ void skip(struct guest_exit *exit)
 	exit->cpu->arch.pc += exit->hw.length;
 }
 
-/* The hypervisor's own doorbell needs nothing more than having been heard; see arch_vcpu_run(). */
-static void on_nmi(struct guest_exit *exit)
-{
-	exit->reason = EXIT_NMI;
-}
-
 static void on_port(struct guest_exit *exit)
 {
 	port_access(exit);
@@ -60,7 +54,6 @@ static void on_cpuid(struct guest_exit *exit)
 	cpu->arch.regs[REG_RBX] = r.ebx;
 	cpu->arch.regs[REG_RCX] = r.ecx;
 	cpu->arch.regs[REG_RDX] = r.edx;
-	exit->reason = EXIT_CPUID;
 	skip(exit);
 }
 
@@ -70,7 +63,6 @@ static void on_xsetbv(struct guest_exit *exit)
 	uint64_t value =
 		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[0] & UINT32_MAX);
 
-	exit->reason = EXIT_REGISTER;
 	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(value)) {
 		inject(exit->cpu, VECTOR_GP);
 		return;
@@ -81,7 +73,6 @@ static void on_xsetbv(struct guest_exit *exit)
 /* Invalidation without write-back would lose what others have in shared caches: write back as well. */
 static void on_invd(struct guest_exit *exit)
 {
-	exit->reason = EXIT_REGISTER;
 	__asm__ volatile("wbinvd" ::: "memory");
 	skip(exit);
 }
@@ -99,51 +90,49 @@ static void on_memory(struct guest_exit *exit)
 /* #DB and #AC: looked at only because a guest can make them recurse for ever, deaf to NMIs. */
 static void on_exception(struct guest_exit *exit)
 {
-	exit->reason = EXIT_REGISTER;
 	exit->cpu->arch.event = exit->hw.event;
 	exit->cpu->arch.event_error = exit->hw.error;
 }
 
-static void on_register(struct guest_exit *exit)
-{
-	exit->reason = EXIT_REGISTER;
-}
-
 static void on_undefined(struct guest_exit *exit)
 {
-	exit->reason = EXIT_REGISTER;
 	inject(exit->cpu, VECTOR_UD);
 }
 
 static void on_triple_fault(struct guest_exit *exit)
 {
-	exit->reason = EXIT_CALL;
 	exit->result = VCPU_SYSTEM_RESET;
 	exit->leave = true;
 }
 
-static void (*const handlers[])(struct guest_exit *exit) = {
-	[X86_NMI] = on_nmi,
-	[X86_PORT] = on_port,
-	[X86_MSR] = msr_access,
-	[X86_CPUID] = on_cpuid,
-	[X86_XSETBV] = on_xsetbv,
-	[X86_INVD] = on_invd,
-	[X86_MEMORY] = on_memory,
-	[X86_EXCEPTION] = on_exception,
-	[X86_UNDEFINED] = on_undefined,
-	[X86_TRIPLE_FAULT] = on_triple_fault,
-	[X86_REGISTER] = on_register,
-	[X86_AGAIN] = on_nmi,
+/* What is done, and what it counts as; @run may know better. */
+static const struct {
+	enum exit_reason reason;
+	void (*run)(struct guest_exit *exit);
+} handlers[] = {
+	[X86_NMI] = {EXIT_NMI,
+		     NULL}, /* the doorbell needs no more than to be heard: see arch_vcpu_run() */
+	[X86_PORT] = {EXIT_PORT, on_port},
+	[X86_MSR] = {EXIT_REGISTER, msr_access},
+	[X86_CPUID] = {EXIT_CPUID, on_cpuid},
+	[X86_XSETBV] = {EXIT_REGISTER, on_xsetbv},
+	[X86_INVD] = {EXIT_REGISTER, on_invd},
+	[X86_MEMORY] = {EXIT_PCI, on_memory},
+	[X86_EXCEPTION] = {EXIT_REGISTER, on_exception},
+	[X86_UNDEFINED] = {EXIT_REGISTER, on_undefined},
+	[X86_TRIPLE_FAULT] = {EXIT_CALL, on_triple_fault},
+	[X86_REGISTER] = {EXIT_REGISTER, NULL},
+	[X86_AGAIN] = {EXIT_NMI, NULL},
 };
 
 static void handle(struct guest_exit *exit)
 {
+	exit->reason = handlers[exit->hw.kind].reason;
 	if (exit->hw.kind == X86_ILLEGAL)
 		exit->illegal = exit->hw.what != NULL ? exit->hw.what
 						      : "state that the processor does not run";
-	else
-		handlers[exit->hw.kind](exit);
+	else if (handlers[exit->hw.kind].run != NULL)
+		handlers[exit->hw.kind].run(exit);
 	if (exit->illegal == NULL)
 		return;
 	exit->reason = EXIT_ILLEGAL;

@@ -68,8 +68,8 @@ static const struct rule {
 	{0x3b, 0x3b, PASS, IGNORE, 0, 0}, /* TSC_ADJUST: Linux looks once per second */
 	{0x6e0, 0x6e0, PASS, PASS, 0, 0}, /* TSC_DEADLINE: the APIC's */
 	/* The local APIC is the guest's, but for what reaches beyond it. */
-	{MSR_APIC_BASE, MSR_APIC_BASE, REAL, OWN, 0,
-	 0}, /* moved or off, the hypervisor would lose it */
+	/* Moved or off, the hypervisor would lose it. */
+	{MSR_APIC_BASE, MSR_APIC_BASE, REAL, OWN, 0, 0},
 	{MSR_X2APIC, 0x82e, PASS, PASS, 0, 0},
 	{0x82f, 0x82f, VALUE, IGNORE, 0, 0x10000}, /* LVT of CMCI: masked, as there are no banks */
 	{MSR_X2APIC_ICR, MSR_X2APIC_ICR, PASS, OWN, 0, 0}, /* IPIs to foreign cores */
@@ -80,14 +80,14 @@ static const struct rule {
 	{MSR_EFER, MSR_EFER, OWN, OWN, 0, 0},
 	{MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, VALUE, DENY, 0, FEATURE_CONTROL_LOCKED},
 	{MSR_VM_CR, MSR_VM_CR, VALUE, IGNORE, 0, VM_CR_OFF},
-	{MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, VALUE, IGNORE, 0,
-	 0}, /* Linux clears it when it goes down */
+	/* Linux clears it when it goes down. */
+	{MSR_VM_HSAVE_PA, MSR_VM_HSAVE_PA, VALUE, IGNORE, 0, 0},
 	/* The machine's MTRRs speak of its own addresses and alias memory types: a guest sees write-back only. */
 	{MSR_MTRR_CAP, MSR_MTRR_CAP, VALUE, DENY, 0, MTRR_CAP_NONE},
 	{MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, VALUE, IGNORE, 0, MTRR_WRITE_BACK},
 	{0xc0010010, 0xc0010010, VALUE, IGNORE, 0, 0}, /* SYSCFG: memory types, encryption */
-	{0xc0010016, 0xc001001f, VALUE, IGNORE, 0,
-	 0}, /* IORR, TOP_MEM, NB_CFG: the machine's memory map */
+	/* IORR, TOP_MEM, NB_CFG: the machine's memory map. */
+	{0xc0010016, 0xc001001f, VALUE, IGNORE, 0, 0},
 	/* Microcode is the machine's: the revision may be read, an update not started (0x79, 0xc0010020 denied). */
 	{0x8b, 0x8b, REAL, IGNORE, 0, 0},
 	/* Machine checks belong to the hypervisor: no banks. */
@@ -103,8 +103,8 @@ static const struct rule {
 	{0x345, 0x345, VALUE, DENY, 0, 0}, /* PERF_CAPABILITIES: no PEBS */
 	{0xc0010015, 0xc0010015, REAL, IGNORE, 0, 0}, /* HWCR */
 	{0xc0011020, 0xc0011029, REAL, IGNORE, 0, 0}, /* LS_CFG to DE_CFG */
-	{0xc0011030, 0xc001103f, VALUE, IGNORE, 0,
-	 0}, /* instruction-based sampling: its NMI may be routed anywhere */
+	/* Instruction-based sampling: its NMI may be routed anywhere. */
+	{0xc0011030, 0xc001103f, VALUE, IGNORE, 0, 0},
 };
 
 static const struct rule *find(uint32_t msr)
@@ -221,7 +221,6 @@ void msr_access(struct guest_exit *exit)
 	uint32_t msr = (uint32_t)exit->cpu->arch.regs[1];
 	uint64_t value = *rdx << 32 | (*rax & UINT32_MAX);
 
-	exit->reason = EXIT_REGISTER;
 	if (exit->hw.write ? !write_msr(exit, msr, value) : !read_msr(exit->cpu, msr, &value)) {
 		inject(exit->cpu, VECTOR_GP);
 		return;

@@ -8,8 +8,7 @@
 
 /*
  * Like vsnprintf, for the conversions %s %u %x %% with the modifiers l and ll,
- * one of the flags '0' and '-', a minimum width and, for %s, a precision (also
- * ".*"). Whatever else, a signed number too, is shown as the format has it. Always terminates @out when @size > 0; returns the length the whole
+ * one of the flags '0' and '-', a minimum width and, for %s, a precision. Whatever else, a signed number too, is shown as the format has it. Always terminates @out when @size > 0; returns the length the whole
  * text would have.
  */
 size_t bh_vformat(char *out, size_t size, const char *format, va_list args)

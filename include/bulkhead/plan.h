@@ -193,9 +193,8 @@ struct plan {
 #define GUEST_X86_BOOT_PARAMS 0x0000ULL /* Linux' zero page */
 #define GUEST_X86_START_INFO 0x1000ULL /* PVH's hvm_start_info */
 #define GUEST_X86_GDT 0x1800ULL /* 0x10: code (64-bit, for PVH 32-bit), 0x18: data, 0x20: TSS */
-#define GUEST_X86_PML4 0x2000ULL /* identity map of 4 GiB, 2 MiB pages, to 0x8000 */
-#define GUEST_X86_CMDLINE 0x8000ULL /* and the RNG seed behind it */
-#define GUEST_X86_TABLES 0x9000ULL /* ACPI, from here to the end */
+/* identity map of 4 GiB, 2 MiB pages, to 0x8000; behind it what planner.h has */
+#define GUEST_X86_PML4 0x2000ULL
 
 /*
  * Pages the core takes from its pool, counted here so that the loader can size
@@ -210,7 +209,6 @@ struct plan {
  */
 #define CORE_ARCH_PAGES 3
 #define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
-#define CORE_FIXED_PAGES 96
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
@@ -218,8 +216,6 @@ struct plan {
 #define VM_FUNCTION_PAGES (2ULL * MACHINE_MAX_BARS)
 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define VM_DMA_PAGES 8
-/* for each function of the machine: tables of the pages that the core itself uses */
-#define CORE_FUNCTION_PAGES 5
 /* x86, of a VM with functions: what it wrote into MSI-X tables */
 #define VM_MSIX_PAGES ((uint64_t)PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 / PAGE_SIZE)
 #define VM_CPUS_PER_TABLE 16
@@ -231,18 +227,9 @@ struct plan {
  * multiple of its size or of 64 KiB, whichever is less (on x86 of a page); only a stream table
  * larger than that at a multiple of its size (IHI 0070F 6.3.24), so it is to be carved first.
  */
-#define IOMMU_TABLE_BYTES (64 * KIB) /* room and alignment of a queue or a table of fixed size */
-/* IHI 0070F 5.2: for each StreamID up to the highest, a power of two of them */
-#define SMMU_STREAM_BYTES 64
-#define SMMU_TABLES 2 /* its command and event queues */
-#define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
+/* room and alignment of a queue or a table of fixed size */
+#define IOMMU_TABLE_BYTES (64 * KIB)
 #define ITS_ITT_BYTES (PLAN_MAX_VECTORS * 16ULL) /* for each function with MSI-X */
-/* command queue, collections, the LPIs' properties; and one of pending bits for each core */
-#define ITS_TABLES 3
-/* of a machine: 16 for each vector, and room for lines */
-#define X86_INTERRUPT_BYTES (2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
-/* for each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2) */
-#define AMDVI_DEVICE_BYTES 32
 
 /*
  * The invariants of DESIGN section 5, from scratch and without trusting

@@ -12,6 +12,26 @@
 /* boot_params' room for a setup header: 0x1f1 to 0x290 (Linux arch/x86/include/uapi/asm/bootparam.h). */
 #define IMAGE_SETUP_MAX 0x9f
 
+/* More of IMAGE_BOOT of an x86 VM, that the resident core need not know. */
+#define GUEST_X86_CMDLINE 0x8000ULL /* and the RNG seed behind it */
+#define GUEST_X86_TABLES 0x9000ULL /* ACPI, from here to the end */
+
+/* Pages of the core's pool, as plan.h counts them: for itself, and for each function of the machine. */
+#define CORE_FIXED_PAGES 96
+#define CORE_FUNCTION_PAGES 5
+
+/* What plan.iommu_tables has, besides what plan.h says. */
+#define SMMU_STREAM_BYTES                                                                          \
+	64 /* IHI 0070F 5.2: for each StreamID up to the highest, a power of two */
+#define SMMU_TABLES 2 /* its command and event queues */
+#define ITS_DEVICE_BYTES 16 /* for each DeviceID up to the highest; no GIC has larger entries */
+/* Command queue, collections, the LPIs' properties; and one of pending bits for each core. */
+#define ITS_TABLES 3
+/* Of a machine: 16 for each vector, and room for lines. */
+#define X86_INTERRUPT_BYTES (2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
+/* For each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2). */
+#define AMDVI_DEVICE_BYTES 32
+
 /* What the loader knows of an image file: where it stands and how long it is. */
 struct image_info {
 	char name[MANIFEST_FILE_MAX + 1];

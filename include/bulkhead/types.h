@@ -68,11 +68,6 @@ static inline pa_t ptr_to_pa(const void *p)
 	return pa((uint64_t)(uintptr_t)p);
 }
 
-static inline va_t pa_to_va(pa_t p)
-{
-	return va(p.v);
-}
-
 /* @align is a power of two. */
 static inline uint64_t align_down(uint64_t v, uint64_t align)
 {

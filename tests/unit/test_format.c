@@ -28,7 +28,6 @@ FORMATS(string_width, "[  web]", "[%5s]", "web")
 FORMATS(string_left, "[web  ]", "[%-5s]", "web")
 FORMATS(string_wider_than_width, "[bulkhead]", "[%5s]", "bulkhead")
 FORMATS(string_precision, "[bul]", "[%.3s]", "bulkhead")
-FORMATS(string_precision_argument, "[bulk]", "[%.*s]", 4, "bulkhead")
 FORMATS(string_width_and_precision, "[   bu]", "[%5.2s]", "bulkhead")
 FORMATS(percent, "100 %", "%u %%", 100U)
 FORMATS(decimal_zero, "0", "%u", 0U)
@@ -155,7 +154,6 @@ int main(void)
 		cmocka_unit_test(string_left),
 		cmocka_unit_test(string_wider_than_width),
 		cmocka_unit_test(string_precision),
-		cmocka_unit_test(string_precision_argument),
 		cmocka_unit_test(string_width_and_precision),
 		cmocka_unit_test(percent),
 		cmocka_unit_test(decimal_zero),
