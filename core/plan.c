@@ -182,7 +182,7 @@ uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *
 {
 	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES +
 			 (uint64_t)machine->nfunctions * CORE_FUNCTION_PAGES + gib_tables(machine) +
-			 (manifest->host.card[0] != '\0' ? CARD_PAGES : 0);
+			 (manifest->host.card[0] != '\0' ? CARD_PAGES + CARD_TABLE_PAGES : 0);
 
 	return align_up(align_up(core_bytes, PAGE_SIZE) +
 				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +
