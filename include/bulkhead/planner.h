@@ -28,7 +28,7 @@
 /* Command queue, collections, the LPIs' properties; and one of pending bits for each core. */
 #define ITS_TABLES 3
 /* Of a machine: 16 for each vector, and room for lines. */
-#define X86_INTERRUPT_BYTES (2 * 16 * (uint64_t)MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
+#define X86_INTERRUPT_BYTES (32ULL * MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS)
 /* For each requester id up to the highest (AMD I/O Virtualization 3.08 2.2.2). */
 #define AMDVI_DEVICE_BYTES 32
 

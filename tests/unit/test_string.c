@@ -21,6 +21,7 @@
 #define strchr core_strchr
 #define strrchr core_strrchr
 #define memchr core_memchr
+/* NOLINTNEXTLINE(bugprone-suspicious-include): the resident functions under names of their own */
 #include "lib/string.c"
 #undef memcpy
 #undef memset

@@ -282,7 +282,7 @@ static void the_dearest_commands_are_bounded_too(void **state)
 		    ITS_MAPC, 0, GITS_VALID | (i + 1) % 2 << 16);
 	model_commands = 0;
 	write_register(0, GITS_CWRITER,
-		       (read_register(0, GITS_CWRITER) + 64 * ITS_COMMAND_BYTES) % PAGE_SIZE);
+		       (read_register(0, GITS_CWRITER) + 64ULL * ITS_COMMAND_BYTES) % PAGE_SIZE);
 	assert_in_range(model_commands, PLAN_MAX_VECTORS, MAX_WORK);
 }
 
