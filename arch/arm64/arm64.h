@@ -18,7 +18,6 @@
 #define isb() __asm__ volatile("isb" ::: "memory")
 #define dsb(scope) __asm__ volatile("dsb " #scope ::: "memory")
 
-
 /* Fields of identification registers are 4 bits wide. */
 static inline unsigned id_field(uint64_t reg, unsigned shift)
 {
