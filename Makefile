@@ -217,7 +217,7 @@ bench: plugins $(addprefix $(H)/,vm_memory bhcard bhvsock vsock_source) ## measu
 	$(call each_arch,image bench-initrd guests)
 	$(Q)BUILD=build COMPILER=$(COMPILER) $(PYTHON) tests/bench/run $(BENCH_ARGS)
 
-bench-initrd: $(B)/bench/initrd.gz $(B)/bench/vsock-initrd.gz
+bench-initrd: $(B)/bench/initrd.gz $(B)/bench/disk-initrd.gz $(B)/bench/vsock-initrd.gz
 
 bench-smoke: BENCH_ARGS += --smoke
 bench-smoke: bench

@@ -77,6 +77,9 @@ struct ledger *machine_ledger(void);
 /* Rings and buffers of the card's function, where the plan names one. */
 void make_card(struct page_pool *pool);
 
+/* Opens its DMA to these, on own tables. */
+void open_card(void);
+
 /* The stack of core @index grows down from here to its guard page. */
 va_t stack_top(uint32_t index);
 

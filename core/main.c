@@ -34,6 +34,7 @@ static void start_other_cores(const struct cpu *self)
 static void boot_core(struct cpu *cpu)
 {
 	arch_machine_init(); /* the shared interrupt controller: everything off */
+	open_card(); /* the IOMMU lets its function reach its own buffers */
 	arch_cpu_init(cpu);
 	start_other_cores(cpu);
 	role(cpu->index)(cpu);

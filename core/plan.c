@@ -65,7 +65,7 @@ uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *
 	if (machine->arch == MACHINE_X86) /* the hole's GiB takes a place in an upper table too */
 		pages = VM_X86_FIXED_PAGES + gib + gib / VM_GIB_PER_TABLE + 1;
 	if (vm->ndevices != 0)
-		pages += VM_DMA_PAGES + gib + (uint64_t)vm->ndevices * VM_FUNCTION_PAGES +
+		pages += VM_DMA_PAGES + gib + vm->ndevices * VM_FUNCTION_PAGES +
 			 (machine->arch == MACHINE_X86 ? VM_MSIX_PAGES : 0);
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
@@ -149,7 +149,7 @@ static uint64_t its_bytes(const struct machine *m)
 		return 0;
 	return table_bytes(devices * ITS_DEVICE_BYTES) +
 	       table_bytes((uint64_t)m->nfunctions * ITS_ITT_BYTES) +
-	       (ITS_TABLES + m->ncpus) * IOMMU_TABLE_BYTES;
+	       ((uint64_t)ITS_TABLES + m->ncpus) * IOMMU_TABLE_BYTES;
 }
 
 /* Each IOMMU has a queue and a root table or a log of events; VT-d a table for each bus with a function. */
@@ -182,7 +182,7 @@ uint64_t plan_core_bytes(const struct manifest *manifest, const struct machine *
 {
 	uint64_t pages = (uint64_t)machine->ncpus * CORE_PAGES_PER_CPU + CORE_FIXED_PAGES +
 			 (uint64_t)machine->nfunctions * CORE_FUNCTION_PAGES + gib_tables(machine) +
-			 (manifest->host.card[0] != '\0' ? CARD_PAGES : 0);
+			 (manifest->host.card[0] != '\0' ? CARD_PAGES + CARD_TABLE_PAGES : 0);
 
 	return align_up(align_up(core_bytes, PAGE_SIZE) +
 				align_up(sizeof(struct boot_info), PAGE_SIZE) + pages * PAGE_SIZE +

@@ -12,6 +12,7 @@ static struct ledger ledger;
 static struct cpu *cpus[CONFIG_MAX_CPUS];
 static struct vm *vms[CONFIG_MAX_VMS];
 static pa_t cpu_blocks;
+static pa_t card_dma; /* the tables of what the card's function reaches */
 
 static_assert(sizeof(struct cpu) <= PAGE_SIZE, "a core's record is one page");
 static_assert(sizeof(struct vm) <= VM_RECORD_PAGES * PAGE_SIZE, "as the planner counted");
@@ -122,8 +123,19 @@ void make_own_space(struct page_pool *pool)
 /* Mapped with the rest of the pool. */
 void make_card(struct page_pool *pool)
 {
-	if (plan.card.present)
-		vsock_use(&plan.card, take_pages(pool, CARD_PAGES));
+	struct extent bounce = {pa(0), CARD_PAGES * PAGE_SIZE};
+
+	if (!plan.card.present)
+		return;
+	bounce.base = take_pages(pool, CARD_PAGES);
+	card_dma = own_dma_space(pool, bounce);
+	vsock_use(&plan.card, bounce.base);
+}
+
+void open_card(void)
+{
+	if (plan.card.present && plan.card.function != MACHINE_NONE)
+		arch_own_function_open(plan.card.function, card_dma);
 }
 
 /* Record, console ring and tables of one VM, all from its own extent. */

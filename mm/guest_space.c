@@ -47,6 +47,15 @@ static void dma_space_build(struct vm *vm, struct page_pool *pool)
 	vm->dma = table.root;
 }
 
+pa_t own_dma_space(struct page_pool *pool, struct extent extent)
+{
+	const struct pt_format *format = arch_dma_format();
+	struct page_table table = {format, pool, make_root(format, pool)};
+
+	guest_map(&table, gpa(extent.base.v), extent, PT_GUEST_RAM);
+	return table.root;
+}
+
 void guest_space_build(struct vm *vm, struct page_pool *pool)
 {
 	const struct pt_format *format = arch_guest_format();

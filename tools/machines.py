@@ -90,15 +90,17 @@ DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
     "virtio-blk": (f"virtio-blk-pci,{MODERN}", "drive"),
     "virtio-net": (f"virtio-net-pci,{MODERN}", "netdev"),
+    "virtio-net-alone": (f"virtio-net-pci,{MODERN}", "sink"),  # what it sends goes to this host's discard service
     "virtio-console": (f"virtio-serial-pci,{MODERN}", None),
     "igb": ("igb", "netdev"),
     "nvme": ("nvme,serial=bulkhead", "drive"),
 }
-BEHIND = {"drive": ["-drive", "if=none,id={},driver=null-co,size=64M"], "netdev": ["-netdev", "hubport,id={},hubid=0"]}
+BEHIND = {"drive": ["-drive", "if=none,id={},driver=null-co,size=64M"], "netdev": ["-netdev", "hubport,id={},hubid=0"],
+          "sink": ["-netdev", "socket,id={},udp=127.0.0.1:9,localaddr=127.0.0.1:0"]}
 
 
 def _function(name, place, *more):
-    """QEMU's arguments for one function of _devices()."""
+    """QEMU's arguments for one function of behind_ports()."""
     kind, *options = name.split(",")
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
@@ -107,11 +109,11 @@ def _function(name, place, *more):
         options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
         args = ["-drive", f"if=none,id={behind},format=raw,{','.join(files)}"] if files else args
-        options.append(f"{property}={behind}")
+        options.append(f"{'netdev' if property == 'sink' else property}={behind}")
     return [*args, "-device", ",".join([device, place, *more, *options])]
 
 
-def _devices(names):
+def behind_ports(names):
     """
     QEMU's arguments for @names, each of DEVICES and with further options behind commas, each behind a root port of its own.
     A multi-function one has a "+" between its functions: "virtio-rng+virtio-rng".
@@ -149,7 +151,7 @@ def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), *
     """QEMU's command line for an Arm server with @devices for its VMs; @board are further options of its machine "virt"."""
     options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **_shared(board, card)}
     return [QEMU["arm64"], "-M", ",".join(["virt", *_options(options)]), *_accelerated("arm64", cpu),
-            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory), *_devices(devices),
+            "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory), *behind_ports(devices),
             *(["-device", "virtio-rng-pci"] if random else [])]  # the firmware's random generator: guests' seeds come from it
 
 
@@ -169,7 +171,7 @@ def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), 
     return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
             "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
-            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory), *_devices(devices),
+            "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory), *behind_ports(devices),
             *_integrated(integrated), *(["-device", "virtio-rng-pci"] if random else [])]
 
 

@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "registers.h"
 
+#include <bulkhead/planner.h>
 #include <bulkhead/smmuv3.h>
 
 #define IDR0_S2P (1U << 0)

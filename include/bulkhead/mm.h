@@ -109,6 +109,9 @@ void guest_space_build(struct vm *vm, struct page_pool *pool);
 /* The tables of @vm's space, for pt_switch() and pt_lookup(). */
 struct page_table guest_space(const struct vm *vm);
 
+/* The root of tables for a function of the hypervisor's own: @extent at its own address, and nothing else. */
+pa_t own_dma_space(struct page_pool *pool, struct extent extent);
+
 /* As pt_map(), for the plan's own pages: panics when it cannot be. */
 void guest_map(const struct page_table *table, gpa_t at, struct extent to, enum pt_attr attr);
 

@@ -42,6 +42,7 @@ class Rig:
     plugin: bool = True  # the emulator takes plugins
     exits: object = None  # (text, symbols) -> where in the core's text a guest's exit enters
     bare: object = None  # (rig, cores, MiB, command line, folder) -> the emulator's command line without Bulkhead
+    bare_with_devices: object = None  # the same for a machine that has PCI functions, and an IOMMU that Linux uses
 
     @property
     def options(self):
@@ -50,8 +51,9 @@ class Rig:
     def file(self, name):
         return os.path.join(self.backend.build, name)
 
-    def initrd(self):
-        return self.file("bench/initrd.gz")
+    def initrd(self, devices=()):
+        """One that has the drivers of @devices, if there are any."""
+        return self.file("bench/disk-initrd.gz" if devices else "bench/initrd.gz")
 
     def kernel(self):
         return self.backend.files["linux"]
@@ -72,6 +74,17 @@ def arm64_bare(rig, cores, mib, words, _):
     return [rig.backend.emulator, "-M", "virt,gic-version=3", "-cpu", rig.cpu, "-smp", str(cores), "-m", f"{mib}M",
             "-nic", "none", "-display", "none", "-no-reboot",
             "-kernel", rig.kernel(), "-initrd", rig.initrd(), "-append", words]
+
+
+def arm64_bare_with_devices(rig, cores, mib, words, _):
+    return [rig.backend.emulator, "-M", "virt,gic-version=3,iommu=smmuv3", "-cpu", rig.cpu, "-smp", str(cores), "-m", f"{mib}M",
+            "-nic", "none", "-display", "none", "-no-reboot", "-kernel", rig.kernel(), "-initrd", rig.initrd("devices"), "-append", words]
+
+
+def x86_bare_with_devices(rig, cores, mib, words, _):
+    return [rig.backend.emulator, "-M", "q35,smm=off", "-cpu", rig.cpu, "-smp", str(cores), "-m", f"{mib}M", "-vga", "none",
+            "-nic", "none", "-display", "none", "-no-reboot", *machines.IOMMUS["intel"], "-kernel", rig.backend.files["bzImage"],
+            "-initrd", rig.initrd("devices"), "-append", f"{words} intel_iommu=on tsc=reliable"]
 
 
 def x86_bare(rig, cores, mib, words, folder):
@@ -150,9 +163,9 @@ X86_SLOW_CLOCK = "tsc_early_khz=20000000"
 # nokaslr, kpti=off, norandmaps: less of what differs from boot to boot. quiet: a silent console.
 COMMON = "quiet loglevel=3 nokaslr norandmaps"
 ARM64 = Rig("arm64-el2", EL2, cpu="max,pauth-impdef=on", bootargs=f"{COMMON} kpti=off", icount=True, exits=arm64_exits,
-            bare=arm64_bare)
+            bare=arm64_bare, bare_with_devices=arm64_bare_with_devices)
 X86_SVM = Rig("x86-svm", SVM, cpu="max", bootargs=f"{COMMON} nopti", steady=X86_SLOW_CLOCK, exits=svm_exits,
-              bare=x86_bare)
+              bare=x86_bare, bare_with_devices=x86_bare_with_devices)
 X86_VMX = Rig("x86-vmx", VMX, cpu="", bootargs=f"{COMMON} nopti", plugin=False, bare=bochs_bare)
 RIGS = {rig.name: rig for rig in (ARM64, X86_SVM, X86_VMX)}
 
@@ -337,10 +350,13 @@ class Vm:
     words: str = ""  # what tests/bench/work.c is to do
     autostart: bool = True
     more: str = ""  # on the kernel's command line
+    devices: tuple = ()  # as tools/machines.py has them
 
-    def node(self, rig):
+    def node(self, rig, first_device=0):
+        devices = [machines.device(first_device + i) for i in range(len(self.devices))]
         return {"cores": self.cores, "memory": f"{self.mib}M", "kernel": "linux", "initrd": "initrd.gz",
-                "autostart": int(self.autostart), "bootargs": command_line(rig, self.words, self.more)}
+                "autostart": int(self.autostart), "bootargs": command_line(rig, self.words, self.more),
+                **({"devices": devices} if devices else {})}
 
 
 def command_line(rig, words, more=""):
@@ -363,8 +379,12 @@ def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
 def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0):
     """Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that."""
     managed = {"card": machines.CARD} if card else {}
-    source = machine.manifest({vm.name: vm.node(rig) for vm in vms}, management_core=0, when_idle="poweroff", **managed)
-    scenario = Scenario(rig.backend, f"bench-{rig.name}-{name}", source, {"initrd.gz": rig.initrd()})
+    devices, nodes = [], {}
+    for vm in vms:
+        nodes[vm.name] = vm.node(rig, len(devices))
+        devices += vm.devices
+    source = machine.manifest(nodes, management_core=0, when_idle="poweroff", **managed)
+    scenario = Scenario(rig.backend, f"bench-{rig.name}-{name}", source, {"initrd.gz": rig.initrd(devices)})
     plugin = []
     if rig.plugin:
         at = symbols_of(rig)
@@ -372,6 +392,8 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, sp
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
                   *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, REQUEST)), f"pc={entry_of(rig):#x}:guest"]
     options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
+    if devices:
+        options["devices"] = devices
     if card:
         options.update(cores=options["cores"] + 1, memory=options["memory"] + spare, card=card.qemu, disk=True)
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
@@ -381,8 +403,11 @@ def native(rig, name, vm, icount=False, count="core"):
     """The same for the one @vm without Bulkhead: kernel, initrd, command line and processor."""
     scenario = Bare(rig.backend, f"bench-{rig.name}-{name}", None)
 
+    bare = rig.bare_with_devices if vm.devices else rig.bare
+
     def command(*_):
-        return rig.bare(rig, len(vm.cores), vm.mib, command_line(rig, vm.words, vm.more), scenario.folder)
+        argv = bare(rig, len(vm.cores), vm.mib, command_line(rig, vm.words, vm.more), scenario.folder)
+        return [*argv, *machines.behind_ports(vm.devices)]
 
     return start(rig, scenario, command, {}, [f"count={count}"], icount and rig.icount)
 

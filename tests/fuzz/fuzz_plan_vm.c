@@ -43,6 +43,27 @@ static void make_machine(void)
 	machine.arm64.spi_used[1] = 0xf5;
 }
 
+/* Function 1 is of VM "web", 2 and 3 are one group, 4 has no IOMMU; 0 is the machine's. */
+static void make_functions(void)
+{
+	for (uint32_t i = 0; i < 5; i++) {
+		machine.function[i] = (struct machine_function){
+			.id = i << 8,
+			.flags = i == 0 ? FUNCTION_HOST : FUNCTION_FLR,
+			.group = i == 3 ? 2 : i,
+			.pf = MACHINE_NONE,
+			.iommu = i == 4 ? MACHINE_NONE : 0,
+			.stream = i << 8,
+			.msi_device = i << 8,
+			.bar = {{.base = pa(0x10000000 + i * 0x10000ULL), .size = 0x4000},
+				{.base = pa(0x8000000000 + i * 0x10000ULL),
+				 .size = 0x1000,
+				 .flags = 0xc}},
+		};
+	}
+	machine.nfunctions = 5;
+}
+
 static void name_vm(struct manifest_vm *vm, const char *name)
 {
 	*vm = (struct manifest_vm){
@@ -71,11 +92,15 @@ static void make_good(uint32_t arch)
 	manifest.nvms = 2;
 	name_vm(&manifest.vm[0], "web");
 	name_vm(&manifest.vm[1], "db");
+	manifest.vm[0].ndevices = 1;
+	memcpy(manifest.vm[0].device[0], "0000:01:00.0", 13);
 	CHECK(plan_make(&manifest, &machine, images, 1, (struct extent){pa(1 * GIB), 4 * MIB}, p,
 			&report) == BH_OK);
 	for (uint32_t i = 2; i <= CARD; i++) {
 		name_vm(&vm, i == CARD ? "card" : "old");
 		vm.ncores = 2;
+		vm.ndevices = i == CARD ? 1 : 0;
+		memcpy(vm.device[0], "0000:02:00.0", 13);
 		CHECK(plan_add(p, &machine, &vm, &images[1], 1, &slot, &report) == BH_OK);
 		plan_set_boot(p, slot, (struct extent){pa(0), PAGE_SIZE}, 4000, 0, 0);
 	}
@@ -148,6 +173,33 @@ static void check_card(void)
 	}
 }
 
+/* Nobody's function but the card's own, checked or trusted, and each BAR in a window. */
+static void check_functions(void)
+{
+	const struct plan_vm *vm = &plan.vm[CARD];
+
+	CHECK(vm->nfunctions <= PLAN_MAX_FUNCTIONS);
+	for (uint32_t i = 0; i < vm->nfunctions; i++) {
+		const struct plan_function *f = &vm->function[i];
+
+		CHECK(f->function >= 2 && f->function < machine.nfunctions);
+		CHECK(f->function != 4 || vm->dma_trusted == 1);
+		CHECK(f->device >= 2 && f->device < 32);
+		for (uint32_t b = 0; b < 2; b++) {
+			uint64_t at = f->bar[b].v;
+
+			CHECK(at >= GUEST_WINDOW_BASE && is_aligned(at, b == 0 ? 0x4000 : 0x1000));
+			CHECK(at < GUEST_WINDOW_END ||
+			      (at >= GUEST_X86_WINDOW_BASE && at < GUEST_X86_WINDOW_END) ||
+			      (b == 1 && at >= GUEST_HIGH_WINDOW_BASE &&
+			       at < GUEST_HIGH_WINDOW_END));
+		}
+		for (uint32_t k = 0; k < i; k++)
+			CHECK(vm->function[k].function != f->function &&
+			      vm->function[k].device != f->device);
+	}
+}
+
 static void no_line(void *context, const char *line)
 {
 	(void)context;
@@ -165,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (machine.ncpus == 0) {
 		make_machine();
+		make_functions();
 		make_good(MACHINE_ARM64);
 		make_good(MACHINE_X86);
 	}
@@ -178,6 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_owners();
 	check_card();
+	check_functions();
 	plan_print(&plan, &machine, no_line, NULL);
 	name_vm(&more, "more");
 	if (plan_add(&plan, &machine, &more, &images[1], 1, &slot, &report) == BH_OK) {

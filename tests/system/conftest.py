@@ -27,13 +27,13 @@ class Platform:
         return dataclasses.replace(self, name=name, **changes)
 
 
-# cpu max is all that QEMU has. Milan is the smallest processor that QEMU gives SVM with no help for RIP.
+# cpu max is all that QEMU has. Milan is the smallest processor that QEMU gives SVM with no help for RIP; it has no IOMMU.
 PLATFORMS = {p.name: p for p in [
     Platform("el2-max", EL2, {"cpu": "max"}),
     Platform("el2-cortex-a72", EL2, {"cpu": "cortex-a72", "acpi": False}, "device tree"),
     Platform("el2-neoverse-n1", EL2, {"cpu": "neoverse-n1"}),
     Platform("svm-max", SVM, {"cpu": "max"}),
-    Platform("svm-milan", SVM, {"cpu": "EPYC-Milan,+svm,+npt,+x2apic,-nrip-save"}),
+    Platform("svm-milan", SVM, {"cpu": "EPYC-Milan,+svm,+npt,+x2apic,-nrip-save", "iommu": None}),
     Platform("vmx", VMX, {}, "MP services"),
 ]}
 EACH = ("el2-max", "svm-max", "vmx")

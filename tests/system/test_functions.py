@@ -86,7 +86,7 @@ def test_virtual_functions_are_switched_on(boot, platform):
 
 @pytest.mark.platforms("el2-max", "svm-max")
 def test_trusted_dma_is_said_loudly(boot, platform):
-    options = {"iommu": "none"} if platform.backend is EL2 else {}
+    options = {"iommu": "none" if platform.backend is EL2 else None}
     machine = boot(manifest({"one": friendly(1, "do=hello", devices=[FIRST], dma_trusted=1)}), devices=["virtio-rng"], **options)
     plan = printed(machine)
     assert f"  device: {FIRST} (1af4:1044), in the guest 00:02.0, NO IOMMU\n" in plan

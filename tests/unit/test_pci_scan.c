@@ -649,7 +649,7 @@ static void vfs_are_switched_on(void **state)
 		assert_int_equal(f->pf, 1);
 		assert_int_equal(f->group, 2 + i);
 		assert_int_equal(f->msix_vectors, 3);
-		assert_int_equal(f->bar[0].base.v, VF_BAR + i * 0x4000);
+		assert_int_equal(f->bar[0].base.v, VF_BAR + i * 0x4000ULL);
 		assert_int_equal(f->bar[0].size, 0x4000);
 		assert_int_equal(pci_parent(&access, &machine, 2 + i), 0);
 	}

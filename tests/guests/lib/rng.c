@@ -154,7 +154,8 @@ void rng_message(uint32_t vector, uint64_t address, uint32_t data)
 {
 	uint64_t entry = msix + 16 * vector;
 
-	write32(entry + 12, 1); /* masked: a part of the new message with one of the old is another */
+	write32(entry + 12,
+		1); /* masked: a part of the new message with one of the old is another */
 	write32(entry, (uint32_t)address);
 	write32(entry + 4, (uint32_t)(address >> 32));
 	write32(entry + 8, data);
