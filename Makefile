@@ -234,9 +234,9 @@ format: ## put the formatting of all C files right
 size: ## code lines and bytes of what stays resident, against their limits
 	$(call each_arch,core)
 	$(Q)tools/size $(MAX_LINES) $(foreach a,$(ARCHES),$(FOLDER_$a)=build/$a-$(COMPILER)/core.elf:$(MAX_LINES_$a):$(MAX_BYTES)) \
-		--not-resident $(LOADER_ONLY) $(UNWANTED) core/guest_acpi.h $(addprefix include/bulkhead/,guest_boot.h manifest.h planner.h)
+		--not-resident $(LOADER_ONLY)
 
-core: $(B)/core.elf
+core: $(B)/core.elf $(B)/core.elf.deps
 
 guests: $(GUESTS:%=$(B)/guests/%$(if $(filter arm64,$(ARCH)),.img,.elf)) ## the tiny test guests
 
@@ -274,17 +274,26 @@ $(B)/tidy/host/%.ok: %.c $(H)/sanitized/%.o .clang-tidy
 	$(call say,TIDY,$<)
 	$(call tidy,$(HOST_FLAGS) -I$(H)/default/include)
 
-# ---- A guest's DSDT, from the compiler of ACPI's language -----------------------------------------------------------------
+# ---- A guest's DSDT, from the compiler of ACPI's language, and its first code -----------------------------------------------------------------
 
 # core/NAME.asl becomes <bulkhead/NAME.h> with an array NAME of bytes.
-ASL_HEADERS := $(patsubst core/%.asl,$(G)/include/bulkhead/%.h,$(wildcard core/*.asl))
+GUEST_HEADERS := $(patsubst core/%.asl,$(G)/include/bulkhead/%.h,$(wildcard core/*.asl)) $(G)/include/bulkhead/x86_start.h
+as_bytes = { echo '/* Made of $< by $(1). */'; echo '\#include <bulkhead/types.h>'; \
+	echo 'static const uint8_t $*[] = {'; od -An -v -tx1 $(2) | sed 's/ \(..\)/ 0x\1,/g'; echo '};'; } >$@
 
 $(G)/include/bulkhead/%.h: core/%.asl
 	$(call say,IASL,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)iasl -vs -we -p $(G)/$* $< >$(G)/$*.log 2>&1 || { cat $(G)/$*.log; exit 1; }
-	$(Q){ echo '/* Made of $< by iasl. */'; echo '#include <bulkhead/types.h>'; \
-		echo 'static const uint8_t $*[] = {'; od -An -v -tx1 $(G)/$*.aml | sed 's/ \(..\)/ 0x\1,/g'; echo '};'; } >$@
+	$(Q)$(call as_bytes,iasl,$(G)/$*.aml)
+
+# So does the code that an x86 guest begins with, for whichever architecture's loader.
+$(G)/include/bulkhead/%.h: core/%.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CROSS_x86_64)gcc -c $< -o $(G)/$*.o
+	$(Q)$(CROSS_x86_64)objcopy -O binary -j .text $(G)/$*.o $(G)/$*.bin
+	$(Q)$(call as_bytes,as,$(G)/$*.bin)
 
 # ---- Configuration and version ---------------------------------------------------------------------------------------
 
@@ -316,12 +325,12 @@ $(B)/include/bulkhead/version.h: FORCE
 RESIDENT_OBJS := $(patsubst %,$(B)/resident/%.o,$(basename $(RESIDENT_SRCS)))
 RESIDENT_LIB_OBJS := $(LIB_SRCS:$(DEPS)/%.c=$(B)/resident/deps/%.o)
 
-$(B)/resident/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/resident/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) -w -c $< -o $@
 
-$(B)/resident/%.o: %.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/resident/%.o: %.c | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(RESIDENT_FLAGS) $(STRICT) -c $< -o $@
@@ -341,6 +350,10 @@ $(B)/core.elf: $(RESIDENT_OBJS) $(RESIDENT_LIB_OBJS) arch/$(A)/core.lds
 	$(Q)$(LD) -static -pie --no-dynamic-linker --gc-sections -z text -z noexecstack -z max-page-size=4096 --build-id=sha1 \
 		-T arch/$(A)/core.lds $(filter %.o,$^) -o $@
 
+# What the compiler read for it, for tools/size.
+$(B)/core.elf.deps: $(RESIDENT_OBJS)
+	$(Q)cat $(^:.o=.d) >$@
+
 $(B)/core.bin.elf: $(B)/core.elf
 	$(Q)$(OBJCOPY) --strip-all $< $@
 
@@ -351,12 +364,12 @@ LOADER_LIB_OBJS := $(LIBFDT_SRCS:$(DEPS)/%.c=$(B)/loader/deps/%.o)
 # Which resident image goes into the loader; tests of the loader alone name another one.
 CORE_IMAGE ?= $(B)/core.bin.elf
 
-$(B)/loader/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/loader/deps/%.o: $(DEPS)/%.c | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(LOADER_FLAGS) -w -c $< -o $@
 
-$(B)/loader/%.o: %.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/loader/%.o: %.c | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(LOADER_FLAGS) $(STRICT) -c $< -o $@
@@ -390,11 +403,11 @@ $(B)/bulkhead.efi: $(B)/bulkhead.so
 # host_objects KIND COMPILER FLAGS: how build/host/KIND/*.o and its archive libbulkhead.a are made. bhmanifest (plain) has the
 # limits of the image; tests have the default ones, which their expectations name.
 define host_objects
-$(H)/$(1)/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
+$(H)/$(1)/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(H)/config.stamp $(H)/default/config.stamp $(GUEST_HEADERS)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(LIB_FLAGS) -w -c $$< -o $$@
 
-$(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp $(ASL_HEADERS)
+$(H)/$(1)/%.o: %.c | $(H)/config.stamp $(H)/default/config.stamp $(GUEST_HEADERS)
 	$$(call say,HOSTCC,$$<)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$(2) $(HOST_FLAGS) $(3) $$(INTERRUPTED) $(STRICT) -c $$< -o $$@
@@ -580,7 +593,7 @@ bench-vsock: $(B)/bench/vsock-initrd.gz $(H)/vsock_source ## how fast a Linux gu
 
 # ---- Test guests: flat arm64 Image binaries, x86-64 ELF files ---------------------------------------------------------
 
-$(B)/guest-obj/%.o: tests/guests/%.c | $(B)/config.stamp $(ASL_HEADERS)
+$(B)/guest-obj/%.o: tests/guests/%.c | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TCC) $(GUEST_FLAGS) $(STRICT) -c $< -o $@

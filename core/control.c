@@ -29,7 +29,7 @@ struct event {
 	uint64_t ticks;
 	uint32_t kind;
 	bool faulted;
-	uint64_t address, pc, syndrome;
+	struct vcpu_fault fault;
 };
 
 static struct {
@@ -109,9 +109,9 @@ static bool send_event(void)
 	payload_u64(&p, "time-us", microseconds(e->ticks));
 	payload_text(&p, "why", e->why);
 	if (e->faulted) {
-		payload_u64(&p, "address", e->address);
-		payload_u64(&p, "pc", e->pc);
-		payload_u64(&p, "syndrome", e->syndrome);
+		payload_u64(&p, "address", e->fault.address);
+		payload_u64(&p, "pc", e->fault.pc);
+		payload_u64(&p, "syndrome", e->fault.syndrome);
 	}
 	put_frame(MESSAGE_EVENT, 0, 0, payload_end(&p));
 	c.events_first++;
@@ -335,8 +335,6 @@ void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why
 	memcpy(e->why, why, strnlen(why, sizeof(e->why) - 1));
 	if (fault != NULL) {
 		e->faulted = true;
-		e->address = fault->address;
-		e->pc = fault->pc;
-		e->syndrome = fault->syndrome;
+		e->fault = *fault;
 	}
 }

@@ -9,6 +9,7 @@
 
 #include <bulkhead/format.h>
 #include <bulkhead/guest_boot.h>
+#include <bulkhead/x86_start.h>
 
 #include "guest_acpi.h"
 
@@ -177,13 +178,47 @@ static void write_start_info(const struct writer *w)
 	put(w, info + 48, w->nranges, 4);
 }
 
-/* --- what vCPU 0 finds in its registers --- */
+/* --- what vCPU 0 begins with --- */
+
+/* The words at the start of x86_start.S. */
+struct start_words {
+	uint8_t jump[4];
+	uint32_t page;
+	uint64_t entry;
+	uint32_t pml4;
+	uint32_t info;
+	uint16_t gdt_limit;
+	uint32_t gdt;
+	uint32_t to32;
+	uint16_t selector32;
+	uint32_t to64;
+	uint16_t selector64;
+} __attribute__((packed));
+
+static_assert(GUEST_X86_START + sizeof(x86_start) <= GUEST_X86_PML4,
+	      "the code stands below the identity map");
+
+static void write_start(const struct writer *w)
+{
+	bool pvh = w->vm->entry_mode == ENTRY_X86_PVH;
+	struct start_words words;
+
+	memcpy(w->image + GUEST_X86_START, x86_start, sizeof(x86_start));
+	memcpy(&words, x86_start, sizeof(words));
+	words.page = (uint32_t)at(GUEST_X86_START);
+	words.entry = w->vm->entry.v;
+	words.pml4 = pvh ? 0 : (uint32_t)at(GUEST_X86_PML4);
+	words.info = (uint32_t)at(pvh ? GUEST_X86_START_INFO : GUEST_X86_BOOT_PARAMS);
+	words.gdt = (uint32_t)at(GUEST_X86_GDT);
+	words.to32 += words.page;
+	words.to64 += words.page;
+	memcpy(w->image + GUEST_X86_START, &words, sizeof(words));
+}
 
 static void write_gdt(const struct writer *w)
 {
-	bool pvh = w->vm->entry_mode == ENTRY_X86_PVH;
-
-	put(w, GUEST_X86_GDT + 0x10, pvh ? CODE_32 : CODE_64, 8);
+	put(w, GUEST_X86_GDT + 0x08, CODE_32, 8);
+	put(w, GUEST_X86_GDT + 0x10, w->vm->entry_mode == ENTRY_X86_PVH ? CODE_32 : CODE_64, 8);
 	put(w, GUEST_X86_GDT + 0x18, DATA, 8);
 	put(w, GUEST_X86_GDT + 0x20, TSS_BUSY, 8);
 }
@@ -253,6 +288,7 @@ enum bh_error guest_x86_make(const struct plan *plan, uint32_t vm, const struct 
 	write_memory(&w);
 	write_boot_params(&w, kernel);
 	write_start_info(&w);
+	write_start(&w);
 	write_gdt(&w);
 	write_identity_map(&w);
 	write_seed(&w);

@@ -96,7 +96,7 @@ static bool pending(struct vm *vm)
  * once, and again only after the line was seen low. Lowering it comes before
  * the second look, so that input that arrives in between raises it.
  */
-static void update_line(struct vm *vm)
+void arch_console_notify(struct vm *vm)
 {
 	uint32_t *raised = &vm->shared.arch.uart_raised;
 
@@ -104,11 +104,6 @@ static void update_line(struct vm *vm)
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
 	if (pending(vm) && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 && !send_msi(vm))
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
-}
-
-void arch_console_notify(struct vm *vm)
-{
-	update_line(vm);
 }
 
 static uint8_t read_data(struct vm *vm)
@@ -171,7 +166,7 @@ uint8_t console_read(struct vm *vm, uint32_t offset)
 {
 	uint8_t value = read_register(vm, offset);
 
-	update_line(vm);
+	arch_console_notify(vm);
 	return value;
 }
 
@@ -213,5 +208,5 @@ static void write_register(struct vm *vm, uint32_t offset, uint8_t value)
 void console_write(struct vm *vm, uint32_t offset, uint8_t value)
 {
 	write_register(vm, offset, value);
-	update_line(vm);
+	arch_console_notify(vm);
 }

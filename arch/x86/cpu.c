@@ -18,6 +18,8 @@
 #define CPUID_EXTENDED 0x80000001
 #define CPUID_EXTENDED_EDX_1G (1U << 26)
 #define XCR0_X87 1ULL
+#define REAL_CODE 0x09b /* as in a VMCB: type, S, P */
+#define REG_RDX 2
 
 uint8_t x86_msr_bitmap[2 * PAGE_SIZE] __attribute__((aligned(4096)));
 uint8_t x86_port_bitmap[3 * PAGE_SIZE] __attribute__((aligned(4096)));
@@ -225,14 +227,19 @@ static void wipe(struct cpu *cpu)
 	cpu->arch.guest_nmi = 0;
 }
 
+/* A VM that starts does so with the code in its boot image, @context; a vCPU that got SIPI in the page that named. */
 void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context)
 {
-	struct x86_state state;
+	uint64_t start = context == 0 ? entry : context + GUEST_X86_START;
+	struct x86_segment cs = {(uint16_t)(start >> 4), REAL_CODE, 0xffff, start};
 
 	own_tlb_flush();
 	wipe(cpu);
-	vcpu_state(cpu, entry, context, &state);
-	chosen->reset(cpu, &state);
+	cpu->arch.regs[REG_RDX] = cpuid(1, 0).eax; /* as after INIT */
+	cpu->arch.pc = 0;
+	cpu->arch.efer = 0;
+	cpu->arch.event = 0;
+	chosen->reset(cpu, &cs);
 }
 
 void arch_vcpu_leave(struct cpu *cpu)
@@ -250,18 +257,11 @@ void arch_vm_quiesce(struct vm *vm)
 /* The first may find a doorbell whose NMI was lost with a core's reset; the second rings in any case. */
 bool arch_stop_kick(uint32_t cpu, uint32_t attempt)
 {
-	struct cpu *target = cpu_record(cpu);
-
-	if (attempt == 0) {
+	if (attempt == 1)
+		__atomic_store_n(&cpu_record(cpu)->arch.doorbell, 0, __ATOMIC_SEQ_CST);
+	if (attempt <= 1)
 		arch_doorbell(cpu);
-		return true;
-	}
-	if (attempt == 1) {
-		__atomic_store_n(&target->arch.doorbell, 1, __ATOMIC_SEQ_CST);
-		apic_send(target->hwid, ICR_NMI);
-		return true;
-	}
-	return false;
+	return attempt <= 1;
 }
 
 const char *arch_stop_method(void)

@@ -230,24 +230,14 @@ struct x86_segment {
 
 #define X86_ATTR_L (1U << 9) /* 64-bit code */
 
-/* What differs; the rest is as after INIT, with an empty task: see X86_LDTR and below. Efer and RIP are in struct arch_cpu. */
-struct x86_state {
-	struct x86_segment cs;
-	struct x86_segment data; /* DS, ES, SS, FS, GS */
-	uint64_t gdt_base;
-	uint64_t cr0;
-	uint64_t cr3;
-	uint64_t cr4;
-};
-
+/* The rest is as after INIT (SDM vol. 3 table 10-1), with an empty task. Efer and RIP are in struct arch_cpu. */
+#define X86_DATA ((struct x86_segment){0, 0x093, 0xffff, 0})
+#define X86_CR0 ((uint64_t)(CR0_ET | CR0_NE))
 #define X86_LDTR ((struct x86_segment){0, 0x082, 0, 0})
 #define X86_TR ((struct x86_segment){0, 0x08b, 0x67, 0})
 #define X86_TABLE_LIMIT 0xffffU /* of GDT and IDT */
 #define X86_DR6 0xffff0ff0ULL
 #define X86_DR7 0x400ULL
-
-/* vcpu.c: how this core's vCPU begins; sets the registers that hold arguments. */
-void vcpu_state(struct cpu *cpu, uint64_t entry, uint64_t context, struct x86_state *state);
 
 /* ---- The vendor's extension, chosen once ---- */
 
@@ -257,8 +247,8 @@ struct vendor {
 	bool (*has_1g)(void);
 	/* This core's extension on. Again on each core. */
 	void (*cpu_init)(struct cpu *cpu);
-	/* The vCPU to @state; nothing of an earlier guest is left in control block or TLB. */
-	void (*reset)(struct cpu *cpu, const struct x86_state *state);
+	/* The vCPU to real mode at the start of @cs; nothing of an earlier guest is left in control block or TLB. */
+	void (*reset)(struct cpu *cpu, const struct x86_segment *cs);
 	/* Runs the guest from @exit, zeroes at first, to its next, with what stands in @cpu->arch, where it leaves what came of it. */
 	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
 	/* Wipes the control block, and the TLB of what the guest left there. */

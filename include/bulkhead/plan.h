@@ -28,7 +28,7 @@ enum manifest_when_idle {
 	IDLE_POWEROFF, /* no VM runs any more: switch the machine off */
 };
 
-/* How vCPU 0 begins. */
+/* What vCPU 0 comes to at its entry; on x86 by code in its boot image. */
 enum plan_entry {
 	ENTRY_ARM64, /* EL1, MMU off, x0: device tree */
 	ENTRY_X86_LINUX64, /* long mode, rsi: boot_params (Linux Documentation/arch/x86/boot.rst) */
@@ -190,11 +190,7 @@ struct plan {
 
 /* IMAGE_BOOT of an x86 VM: where it stands, and what the hypervisor must know of it. */
 #define GUEST_X86_BOOT_BASE 0x10000ULL
-#define GUEST_X86_BOOT_PARAMS 0x0000ULL /* Linux' zero page */
-#define GUEST_X86_START_INFO 0x1000ULL /* PVH's hvm_start_info */
-#define GUEST_X86_GDT 0x1800ULL /* 0x10: code (64-bit, for PVH 32-bit), 0x18: data, 0x20: TSS */
-/* identity map of 4 GiB, 2 MiB pages, to 0x8000; behind it what planner.h has */
-#define GUEST_X86_PML4 0x2000ULL
+#define GUEST_X86_START 0x1c00ULL /* what vCPU 0 begins with, in real mode */
 
 /*
  * Pages the core takes from its pool, counted here so that the loader can size

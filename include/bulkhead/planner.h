@@ -12,7 +12,12 @@
 /* boot_params' room for a setup header: 0x1f1 to 0x290 (Linux arch/x86/include/uapi/asm/bootparam.h). */
 #define IMAGE_SETUP_MAX 0x9f
 
-/* More of IMAGE_BOOT of an x86 VM, that the resident core need not know. */
+/* What else is in IMAGE_BOOT of an x86 VM: the resident core need not know. */
+#define GUEST_X86_BOOT_PARAMS 0x0000ULL /* Linux' zero page */
+#define GUEST_X86_START_INFO 0x1000ULL /* PVH's hvm_start_info */
+#define GUEST_X86_GDT                                                                              \
+	0x1800ULL /* 0x08: code (32-bit), 0x10: code (64-bit), 0x18: data, 0x20: TSS */
+#define GUEST_X86_PML4 0x2000ULL /* identity map of 4 GiB, 2 MiB pages, to 0x8000 */
 #define GUEST_X86_CMDLINE 0x8000ULL /* and the RNG seed behind it */
 #define GUEST_X86_TABLES 0x9000ULL /* ACPI, from here to the end */
 

@@ -270,11 +270,30 @@ static void the_gdt_is_flat(void **state)
 	(void)state;
 	make();
 	assert_int_equal(get(GUEST_X86_GDT, 8), 0);
-	assert_int_equal(get(GUEST_X86_GDT + 8, 8), 0);
+	assert_int_equal(get(GUEST_X86_GDT + 8, 8), 0x00cf9b000000ffff);
 	assert_int_equal(get(GUEST_X86_GDT + 0x10, 8), 0x00af9b000000ffff);
 	assert_int_equal(get(GUEST_X86_GDT + 0x18, 8), 0x00cf93000000ffff);
 	assert_int_equal(get(GUEST_X86_GDT + 0x20, 8), 0x00008b0000000067);
 	assert_int_equal(get(GUEST_X86_GDT + 0x28, 8), 0);
+}
+
+/* The words that core/x86_start.S finds at its start. */
+static void the_first_code_knows_where_to_go(void **state)
+{
+	const uint64_t start = GUEST_X86_START, base = GUEST_X86_BOOT_BASE;
+
+	(void)state;
+	vm->entry = gpa(0x1234560);
+	make();
+	assert_int_equal(get(start + 4, 4), base + start);
+	assert_int_equal(get(start + 8, 8), 0x1234560);
+	assert_int_equal(get(start + 16, 4), base + GUEST_X86_PML4);
+	assert_int_equal(get(start + 20, 4), base + GUEST_X86_BOOT_PARAMS);
+	assert_int_equal(get(start + 26, 4), base + GUEST_X86_GDT);
+	vm->entry_mode = ENTRY_X86_PVH;
+	make();
+	assert_int_equal(get(start + 16, 4), 0);
+	assert_int_equal(get(start + 20, 4), base + GUEST_X86_START_INFO);
 }
 
 static void the_first_4_gib_are_mapped_at_themselves(void **state)
@@ -592,6 +611,7 @@ int main(void)
 		T(memory_around_the_hole),
 		T(the_start_info_is_what_pvh_kernels_read),
 		T(the_gdt_is_flat),
+		T(the_first_code_knows_where_to_go),
 		T(the_first_4_gib_are_mapped_at_themselves),
 		T(the_roots_lead_to_every_table),
 		T(the_fadt_is_hardware_reduced),

@@ -137,10 +137,10 @@ FAKE_TEST(ring_wraps)
 	char line[200], wanted[200];
 
 	for (unsigned i = 0; i < 20000; i++) {
-		log_line("%u %.*s", i, (int)(i % 97), "abcdefghijklmnopqrstuvwxyz");
-		assert_true(log_take(line, sizeof(line)));
 		snprintf(wanted, sizeof(wanted), "core0: %u %.*s", i, (int)(i % 97),
 			 "abcdefghijklmnopqrstuvwxyz");
+		log_line("%s", wanted + strlen("core0: "));
+		assert_true(log_take(line, sizeof(line)));
 		assert_string_equal(strchr(line, 'c'), wanted);
 	}
 }

@@ -43,21 +43,18 @@ static void set_controls(const struct cpu *cpu, struct vmcb *vmcb)
 	vmcb->nested_cr3 = cpu->vm->stage2.v;
 }
 
-static void reset(struct cpu *cpu, const struct x86_state *state)
+static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	struct vmcb *vmcb = vmcb_of(cpu);
 
 	memset(vmcb, 0, sizeof(*vmcb));
 	set_controls(cpu, vmcb);
-	vmcb->cs = state->cs;
-	vmcb->ds = vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = state->data;
+	vmcb->cs = *cs;
+	vmcb->ds = vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = X86_DATA;
 	vmcb->ldtr = X86_LDTR;
 	vmcb->tr = X86_TR;
-	vmcb->gdtr = (struct x86_segment){0, 0, X86_TABLE_LIMIT, state->gdt_base};
-	vmcb->idtr = (struct x86_segment){0, 0, X86_TABLE_LIMIT, 0};
-	vmcb->cr0 = state->cr0;
-	vmcb->cr3 = state->cr3;
-	vmcb->cr4 = state->cr4;
+	vmcb->gdtr = vmcb->idtr = (struct x86_segment){0, 0, X86_TABLE_LIMIT, 0};
+	vmcb->cr0 = X86_CR0;
 	vmcb->dr6 = X86_DR6;
 	vmcb->dr7 = X86_DR7;
 	vmcb->rflags = RFLAGS_RESERVED;

@@ -119,7 +119,6 @@
 #define EXIT_SAVE_EFER (1U << 20)
 #define EXIT_LOAD_EFER (1U << 21)
 #define ENTRY_LOAD_DEBUG (1U << 2)
-#define ENTRY_IA32E (1U << 9)
 #define ENTRY_LOAD_PAT (1U << 14)
 #define ENTRY_LOAD_EFER (1U << 15)
 

@@ -142,7 +142,9 @@ static void write_zeroes(void)
 		VMCS_HOST_SYSENTER_CS,	VMCS_HOST_SYSENTER_ESP,	 VMCS_HOST_SYSENTER_EIP,
 		VMCS_GUEST_IDTR_BASE,	VMCS_GUEST_DEBUGCTL,	 VMCS_GUEST_RSP,
 		VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_ESP, VMCS_GUEST_SYSENTER_EIP,
-		VMCS_BLOCKING,		VMCS_ACTIVITY,		 VMCS_PENDING_DEBUG};
+		VMCS_BLOCKING,		VMCS_ACTIVITY,		 VMCS_PENDING_DEBUG,
+		VMCS_GUEST_GDTR_BASE,	VMCS_GUEST_CR3,		 VMCS_CR4_SHADOW,
+		VMCS_GUEST_RIP,		VMCS_GUEST_EFER};
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(fields); i++)
 		vmwrite(fields[i], 0);
@@ -168,9 +170,7 @@ static void write_controls(const struct cpu *cpu)
 					    EXIT_SAVE_EFER | EXIT_LOAD_EFER,
 				    0)},
 		{VMCS_ENTRY, control(MSR_VMX_TRUE_ENTRY,
-				     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER |
-					     ((cpu->arch.efer & EFER_LMA) != 0 ? ENTRY_IA32E : 0),
-				     0)},
+				     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0)},
 		{VMCS_EXCEPTIONS, 1U << VECTOR_DB | 1U << VECTOR_AC | 1U << VECTOR_MC},
 		{VMCS_EVENT, 0},
 		{VMCS_PORT_BITMAP_A, ptr_to_pa(x86_port_bitmap).v},
@@ -212,11 +212,11 @@ static void write_host(const struct cpu *cpu)
 	write_fields(fields, ARRAY_SIZE(fields));
 }
 
-static void write_segments(const struct x86_state *state)
+static void write_segments(const struct x86_segment *cs)
 {
-	const struct x86_segment *data = &state->data;
-	const struct x86_segment *segments[] = {data, &state->cs, data,	     data,
-						data, data,	  &X86_LDTR, &X86_TR};
+	const struct x86_segment *data = &X86_DATA;
+	const struct x86_segment *segments[] = {data, cs,   data,      data,
+						data, data, &X86_LDTR, &X86_TR};
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(segments); i++) {
 		uint32_t attr = segments[i]->attr;
@@ -229,26 +229,21 @@ static void write_segments(const struct x86_state *state)
 	}
 }
 
-static void write_guest(const struct arch_cpu *arch, const struct x86_state *state)
+static void write_guest(const struct x86_segment *cs)
 {
-	const struct field fields[] = {
-		{VMCS_GUEST_GDTR_BASE, state->gdt_base},
+	static const struct field fields[] = {
 		{VMCS_GUEST_GDTR_LIMIT, X86_TABLE_LIMIT},
 		{VMCS_GUEST_IDTR_LIMIT, X86_TABLE_LIMIT},
-		{VMCS_GUEST_CR0, (state->cr0 & ~CR0_OWNED) | CR0_SET},
-		{VMCS_CR0_SHADOW, state->cr0},
-		{VMCS_GUEST_CR3, state->cr3},
-		{VMCS_GUEST_CR4, state->cr4 | CR4_OWNED},
-		{VMCS_CR4_SHADOW, state->cr4},
+		{VMCS_GUEST_CR0, (X86_CR0 & ~CR0_OWNED) | CR0_SET},
+		{VMCS_CR0_SHADOW, X86_CR0},
+		{VMCS_GUEST_CR4, CR4_OWNED},
 		{VMCS_GUEST_PAT, PAT_RESET},
 		{VMCS_GUEST_DR7, X86_DR7},
 		{VMCS_GUEST_RFLAGS, RFLAGS_RESERVED},
-		{VMCS_GUEST_RIP, arch->pc},
-		{VMCS_GUEST_EFER, arch->efer},
 	};
 
 	write_fields(fields, ARRAY_SIZE(fields));
-	write_segments(state);
+	write_segments(cs);
 }
 
 /* Each reset() flushes the TLB before any guest runs again. */
@@ -259,7 +254,7 @@ static void leave(struct cpu *cpu)
 	cpu->arch.launched = 0;
 }
 
-static void reset(struct cpu *cpu, const struct x86_state *state)
+static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	pa_t vmcs = cpu_page(cpu, PAGE_VMCB);
 
@@ -270,7 +265,7 @@ static void reset(struct cpu *cpu, const struct x86_state *state)
 	write_zeroes();
 	write_controls(cpu);
 	write_host(cpu);
-	write_guest(&cpu->arch, state);
+	write_guest(cs);
 	flush();
 }
 
