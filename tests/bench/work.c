@@ -33,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -332,9 +331,8 @@ static void send_frames(unsigned long units)
 	uint8_t frame[1000] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x88, 0xb5};
 	int fd = socket(AF_PACKET, SOCK_RAW, htons(FRAME_TYPE));
 	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(CARD)};
-	struct ifreq card = {.ifr_name = CARD, .ifr_flags = IFF_UP};
 
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &card) != 0)
+	if (fd < 0)
 		die(CARD);
 	while (units-- != 0)
 		if (sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
