@@ -147,6 +147,11 @@ static enum bh_error place(struct loader *l, const char *name, EFI_PCI_IO_PROTOC
 			       "BAR of whole pages",
 			       name);
 	card->registers = (struct extent){bar.base, align_up(bar.size, PAGE_SIZE)};
+	for (uint32_t i = 0; i < l->machine->nmemory; i++)
+		if (extent_overlap(card->registers, l->machine->memory[i].extent))
+			return bh_fail(&l->report, BH_NO_DEVICE,
+				       "/host: card: the registers of %s are where memory is",
+				       name);
 	card->common = common->offset;
 	card->notify = caps[CAP_NOTIFY].offset;
 	card->notify_size = caps[CAP_NOTIFY].size;

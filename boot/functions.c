@@ -88,6 +88,7 @@ enum bh_error find_functions(struct loader *l)
 			error = enable_vfs(l, &access, vm, vm->device[k]);
 	}
 	dma_map_apply(&l->dma, &access, l->machine);
+	plan_mark_functions(l->machine);
 	l->services->RestoreTPL(before);
 	arch_check_iommus(l);
 	if (lost != 0)

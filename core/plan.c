@@ -438,19 +438,55 @@ static enum bh_error check_group(const struct planner *p, const struct wish *w)
 	return BH_OK;
 }
 
-/* True when another BAR is in the pages of @own, which are whole ones. */
-static bool shares_pages(const struct machine *m, const struct machine_bar *own)
+/* True when BAR @bar fills whole pages that are neither RAM nor in any other BAR. */
+static bool has_own_pages(const struct machine *m, const struct machine_bar *bar)
 {
-	for (uint32_t i = 0; i < m->nfunctions; i++) {
-		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
-			const struct machine_bar *bar = &m->function[i].bar[b];
+	struct extent e = {bar->base, bar->size};
+	bool own = is_aligned(e.base.v | e.size, PAGE_SIZE) && e.base.v != 0 && is_sane(e);
 
-			if (bar != own &&
-			    range_overlap(own->base.v, own->size, bar->base.v, bar->size))
-				return true;
+	for (uint32_t i = 0; i < m->nmemory; i++)
+		own = own && !extent_overlap(e, m->memory[i].extent);
+	for (uint32_t i = 0; i < m->nfunctions * MACHINE_MAX_BARS; i++) {
+		const struct machine_bar *b =
+			&m->function[i / MACHINE_MAX_BARS].bar[i % MACHINE_MAX_BARS];
+
+		own = own && (b == bar || !range_overlap(e.base.v, e.size, b->base.v, b->size));
+	}
+	return own;
+}
+
+/* The pages of BAR @b from the MSI-X table to the pending bits, whichever of them is in it (PCIe 6.0 7.7.2). */
+static void keep_msix(struct machine_function *f, uint32_t b)
+{
+	struct machine_bar *bar = &f->bar[b];
+	uint64_t table = f->msix_offset, pba = f->pba_offset;
+	uint64_t table_end = table + f->msix_vectors * 16ULL;
+	uint64_t pba_end = pba + (f->msix_vectors + 63ULL) / 64 * 8;
+
+	if (f->msix == 0 || (b != f->msix_bar && b != f->pba_bar))
+		return;
+	if (b != f->msix_bar || (b == f->pba_bar && pba < table))
+		table = pba;
+	if (b != f->msix_bar || (b == f->pba_bar && pba_end > table_end))
+		table_end = pba_end;
+	if (table_end > bar->size)
+		return; /* it is malformed, and nobody gets it */
+	bar->kept_page = (uint32_t)(table / PAGE_SIZE);
+	bar->kept_pages = (uint32_t)(align_up(table_end, PAGE_SIZE) / PAGE_SIZE) - bar->kept_page;
+}
+
+void plan_mark_functions(struct machine *machine)
+{
+	for (uint32_t i = 0; i < machine->nfunctions; i++) {
+		struct machine_function *f = &machine->function[i];
+
+		for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++) {
+			if (f->bar[b].size != 0 && !has_own_pages(machine, &f->bar[b]))
+				f->flags |= FUNCTION_SHARED_PAGES;
+			if (machine->arch == MACHINE_X86)
+				keep_msix(f, b);
 		}
 	}
-	return false;
 }
 
 static enum bh_error check_bars(const struct planner *p, const struct wish *w)
@@ -463,9 +499,7 @@ static enum bh_error check_bars(const struct planner *p, const struct wish *w)
 		if (bar->base.v == 0)
 			return device_refused(p, w, "has a BAR %u that firmware gave no address",
 					      b);
-		if (bar->size < PAGE_SIZE || !is_aligned(bar->base.v, PAGE_SIZE) ||
-		    !is_sane((struct extent){bar->base, bar->size}) ||
-		    shares_pages(p->machine, bar))
+		if (!has_own_pages(p->machine, bar))
 			return device_refused(p, w,
 					      "has a BAR %u (%llu bytes at 0x%llx) that does not "
 					      "fill whole pages of its own",

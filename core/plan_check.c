@@ -458,25 +458,7 @@ static enum bh_error check_console(const struct check *c)
 #define BAR_64 4U /* of bits 1 and 2 in machine_bar.flags (PCIe 6.0 7.5.1.2.1) */
 #define KINDS                                                                                      \
 	(FUNCTION_BRIDGE | FUNCTION_PF | FUNCTION_RESERVED_MEMORY | FUNCTION_MALFORMED |           \
-	 FUNCTION_HOST | FUNCTION_FLR)
-
-/* True when @bar fills whole pages that are neither RAM nor in any other BAR. */
-static bool has_own_pages(const struct machine *m, const struct machine_bar *bar)
-{
-	struct extent e = {bar->base, bar->size};
-	bool own = is_aligned(e.base.v | e.size, PAGE_SIZE) &&
-		   extent_inside(e, (struct extent){pa(PAGE_SIZE), PA_MAX});
-
-	for (uint32_t i = 0; i < m->nmemory; i++)
-		own = own && !extent_overlap(e, m->memory[i].extent);
-	for (uint32_t i = 0; i < m->nfunctions * MACHINE_MAX_BARS; i++) {
-		const struct machine_bar *b =
-			&m->function[i / MACHINE_MAX_BARS].bar[i % MACHINE_MAX_BARS];
-
-		own = own && (b == bar || !range_overlap(e.base.v, e.size, b->base.v, b->size));
-	}
-	return own;
-}
+	 FUNCTION_HOST | FUNCTION_SHARED_PAGES | FUNCTION_FLR)
 
 /* Where the guest finds BAR @index of all of the VM's; in @bar what the machine has there. */
 static struct extent guest_bar(const struct check *c, uint32_t index,
@@ -499,7 +481,7 @@ static bool has_place(const struct check *c, uint32_t index)
 
 	for (uint32_t i = 0; i < index; i++)
 		good = good && !extent_overlap(at, guest_bar(c, i, &other));
-	return bar->size == 0 ? at.base.v == 0 : good && has_own_pages(c->machine, bar);
+	return bar->size == 0 ? at.base.v == 0 : good;
 }
 
 /* True when nobody else has any function of @f's group, nor this VM another one in @f's place. */
@@ -585,32 +567,9 @@ static enum bh_error check_vm(const struct check *c)
 	return follow(c, rules, ARRAY_SIZE(rules));
 }
 
-/* --- the card's function --- */
-
-static enum bh_error check_card(const struct check *c)
-{
-	const struct plan_card *card = &c->plan->card;
-	struct extent e = card->registers;
-
-	if (card->present == 0)
-		return BH_OK;
-	if (card->present > 1 || card->port == 0 || !range_inside(e.base.v, e.size, 0, PA_MAX) ||
-	    !is_aligned(e.base.v | e.size, PAGE_SIZE) ||
-	    !range_inside(card->common, CARD_COMMON_BYTES, 0, e.size) ||
-	    !range_inside(card->notify, card->notify_size, 0, e.size) ||
-	    !range_inside(card->device, sizeof(uint64_t), 0, e.size))
-		return REFUSE(c, "the card's registers at 0x%llx have no place", hex(e.base.v));
-	for (uint32_t i = 0; i < c->machine->nmemory; i++)
-		if (extent_overlap(e, c->machine->memory[i].extent))
-			return REFUSE(c, "the card's registers at 0x%llx are memory",
-				      hex(e.base.v));
-	return BH_OK;
-}
-
 enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 			 struct bh_report *report)
 {
-	static rule_fn *const rules[] = {check_memory, check_card};
 	struct check c = {.plan = plan, .machine = machine, .report = report, .vm = plan->vm};
 	enum bh_error error = check_counts(&c);
 
@@ -619,5 +578,5 @@ enum bh_error plan_check(const struct plan *plan, const struct machine *machine,
 	c.layout = &layouts[machine->arch];
 	for (; c.vm < plan->vm + plan->nvms && error == BH_OK; c.vm++)
 		error = check_vm(&c);
-	return error != BH_OK ? error : follow(&c, rules, ARRAY_SIZE(rules));
+	return error != BH_OK ? error : check_memory(&c);
 }

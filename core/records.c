@@ -128,13 +128,14 @@ void make_card(struct page_pool *pool)
 	if (!plan.card.present)
 		return;
 	bounce.base = take_pages(pool, CARD_PAGES);
-	card_dma = own_dma_space(pool, bounce);
+	if (plan.card.function != MACHINE_NONE)
+		card_dma = own_dma_space(pool, bounce);
 	vsock_use(&plan.card, bounce.base);
 }
 
 void open_card(void)
 {
-	if (plan.card.present && plan.card.function != MACHINE_NONE)
+	if (card_dma.v != 0)
 		arch_own_function_open(plan.card.function, card_dma);
 }
 

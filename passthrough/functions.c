@@ -45,40 +45,21 @@ static void store(const struct machine_function *function, uint32_t at, uint32_t
 
 /* ---- Their registers ---- */
 
-static bool is_in(uint64_t page, uint64_t from, uint64_t size)
+/* What of @bar no guest may have: for the own space. */
+static struct extent kept(const struct machine_bar *bar)
 {
-	return range_overlap(page, PAGE_SIZE, from, size);
+	return (struct extent){pa(bar->base.v + bar->kept_page * PAGE_SIZE),
+			       bar->kept_pages * PAGE_SIZE};
 }
 
-/* True when the page at @at of BAR @bar holds some of the MSI-X table or of the pending bits (7.7.2), and no guest may have it. */
-static bool is_kept(const struct machine_function *f, uint32_t bar, uint64_t at)
+/* What is before and behind that, into a guest's @table from @to on. */
+static void map_bar(const struct machine_bar *bar, const struct page_table *table, uint64_t to)
 {
-	return arch_msix_trapped() && f->msix != 0 &&
-	       ((bar == f->msix_bar && is_in(at, f->msix_offset, f->msix_vectors * 16ULL)) ||
-		(bar == f->pba_bar &&
-		 is_in(at, f->pba_offset, (f->msix_vectors + 63ULL) / 64 * 8)));
-}
+	uint64_t first = kept(bar).base.v - bar->base.v, second = first + kept(bar).size;
 
-/* What of BAR @bar is kept into the own space, or what is not into a guest's @table from @to on. */
-static void map_bar(const struct machine_function *function, uint32_t bar,
-		    const struct page_table *table, uint64_t to)
-{
-	uint64_t size = function->bar[bar].size;
-	bool mixed = arch_msix_trapped() && (bar == function->msix_bar || bar == function->pba_bar);
-
-	for (uint64_t at = 0, end; at < size; at = end) {
-		bool kept = is_kept(function, bar, at);
-
-		end = mixed ? at + PAGE_SIZE : size;
-		while (end < size && is_kept(function, bar, end) == kept)
-			end += PAGE_SIZE;
-		struct extent part = {pa(function->bar[bar].base.v + at), end - at};
-
-		if (kept && table == NULL)
-			own_map(part, PT_DEVICE);
-		else if (!kept && table != NULL)
-			guest_map(table, gpa(to + at), part, PT_GUEST_DEVICE);
-	}
+	guest_map(table, gpa(to), (struct extent){bar->base, first}, PT_GUEST_DEVICE);
+	guest_map(table, gpa(to + second),
+		  (struct extent){pa(bar->base.v + second), bar->size - second}, PT_GUEST_DEVICE);
 }
 
 void pci_map(const struct machine *machine)
@@ -90,7 +71,7 @@ void pci_map(const struct machine *machine)
 			continue;
 		own_map((struct extent){function_config(function), PAGE_SIZE}, PT_DEVICE);
 		for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
-			map_bar(function, bar, NULL, 0);
+			own_map(kept(&function->bar[bar]), PT_DEVICE);
 	}
 }
 
@@ -99,7 +80,7 @@ void pci_map_bars(const struct vm *vm, const struct page_table *table)
 	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
 		for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
 			if (vm_plan(vm)->function[slot].bar[bar].v != 0)
-				map_bar(function_of(vm, slot), bar, table,
+				map_bar(&function_of(vm, slot)->bar[bar], table,
 					vm_plan(vm)->function[slot].bar[bar].v);
 }
 

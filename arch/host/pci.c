@@ -108,8 +108,11 @@ void host_add_function(struct boot_info *info, uint32_t vm)
 		.ncaps = 3,
 		.cap = {{0x10, CAP_PCIE, 60}, {0x11, CAP_MSIX, 12}, {0x09, CAP_VENDOR, 18}},
 	};
-	function->bar[2] = (struct machine_bar){
-		.base = pa(HOST_BAR_BASE + index * BAR_BYTES), .size = BAR_BYTES, .flags = 0xc};
+	function->bar[2] = (struct machine_bar){.base = pa(HOST_BAR_BASE + index * BAR_BYTES),
+						.size = BAR_BYTES,
+						.flags = 0xc,
+						.kept_page = msix_trapped ? 1 : 0,
+						.kept_pages = msix_trapped ? 2 : 0};
 	reset(&functions[index]);
 	functions[index].reset_ticks = HOST_SECOND / 10;
 	if (vm == PLAN_NONE)

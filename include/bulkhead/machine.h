@@ -50,6 +50,8 @@ struct machine_bar {
 	pa_t base;
 	uint64_t size; /* a power of two; 0: no memory BAR here */
 	uint32_t flags; /* the low four bits of its register (PCIe 6.0 7.5.1.2.1) */
+	uint32_t kept_page; /* x86: the pages that hold MSI-X structures, which no guest may have: the first */
+	uint32_t kept_pages; /* and how many; 0: none */
 	uint32_t reserved;
 };
 
@@ -67,6 +69,8 @@ struct machine_cap {
 #define FUNCTION_RESERVED_MEMORY (1U << 4) /* firmware keeps memory for its DMA: RMRR, RMR, IVMD */
 #define FUNCTION_MALFORMED (1U << 5) /* its capabilities cannot be trusted */
 #define FUNCTION_HOST (1U << 6) /* a host bridge, ISA bridge or other part of the machine */
+
+#define FUNCTION_SHARED_PAGES (1U << 7) /* a BAR has no address, or not whole pages of its own */
 
 /* A PCI function: in the order of the scan, so that a function's bridge or PF comes before it. */
 struct machine_function {

@@ -105,6 +105,9 @@ enum bh_error plan_add(struct plan *plan, const struct machine *machine,
 		       const struct manifest_vm *want, const struct image_info *images,
 		       uint32_t nimages, uint32_t *slot, struct bh_report *report);
 
+/* Sets FUNCTION_SHARED_PAGES and the kept pages of BARs: once all functions and the machine's memory are known. */
+void plan_mark_functions(struct machine *machine);
+
 /* The one of @images that is called @name; NULL when none is. */
 const struct image_info *plan_find_image(const struct image_info *images, uint32_t nimages,
 					 const char *name);

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < CONFIG_MAX_VMS; i++)
 		host_guest_set(i, talk);
 	info->plan.card = (struct plan_card){.present = 1,
+					     .function = MACHINE_NONE,
 					     .port = PROTOCOL_PORT,
 					     .registers = {pa(HOST_DEVICES_BASE + GIB), PAGE_SIZE},
 					     .device = CARD_COMMON_BYTES};

@@ -703,6 +703,7 @@ static void boot(void)
 	struct boot_info *info = host_make(CORES, vms, ARRAY_SIZE(vms));
 
 	info->plan.card.present = 1;
+	info->plan.card.function = MACHINE_NONE;
 	info->plan.card.port = PROTOCOL_PORT;
 	info->plan.card.registers = (struct extent){pa(HOST_DEVICES_BASE + GIB), PAGE_SIZE};
 	info->plan.vm[0].image[IMAGE_KERNEL].size = IMAGE_BYTES; /* to be quick */

@@ -106,6 +106,7 @@ static void connect_card(void)
 	struct boot_info *info = host_make(3, vms, 2);
 
 	info->plan.card = (struct plan_card){.present = 1,
+					     .function = MACHINE_NONE,
 					     .port = PROTOCOL_PORT,
 					     .registers = {pa(HOST_DEVICES_BASE + GIB), PAGE_SIZE},
 					     .device = CARD_COMMON_BYTES};

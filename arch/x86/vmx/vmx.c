@@ -357,10 +357,11 @@ static void decode_port(struct x86_exit *exit)
 	exit->string = (access & PORT_STRING) != 0;
 }
 
-static void decode_memory(struct x86_exit *exit)
+static void decode_memory(struct cpu *cpu, struct x86_exit *exit)
 {
 	uint64_t access = vmread(VMCS_QUALIFICATION);
 
+	cpu->arch.cr4 = vmread(VMCS_GUEST_CR4);
 	exit->address = vmread(VMCS_EXIT_ADDRESS);
 	exit->write = (access & EPT_WRITE) != 0;
 	exit->fetch = (access & EPT_FETCH) != 0;
@@ -411,7 +412,7 @@ static void decode(struct cpu *cpu, struct x86_exit *exit)
 	else if (exit->kind == X86_PORT)
 		decode_port(exit);
 	else if (exit->kind == X86_MEMORY)
-		decode_memory(exit);
+		decode_memory(cpu, exit);
 	if (exit->code != REASON_NMI_WINDOW)
 		return;
 	open_nmi_window(false);
