@@ -125,7 +125,7 @@ enum bh_error vm_end(struct vm *vm, const char *why);
 void vm_event(struct vm *vm, struct mailbox *from);
 
 /* Tells log and card of a DMA that was refused, not of each in a storm. */
-void vm_dma_fault(const struct pci_fault *fault);
+void vm_dma_fault(struct vm *vm, const struct dma_fault *fault, bool cut);
 
 /* ---- control.c: the connection to the card ---- */
 

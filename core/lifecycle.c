@@ -240,20 +240,20 @@ static enum bh_error quarantine(struct vm *vm)
 /* As the ring of events is short, the card hears of the first ones and of the end. */
 #define FAULTS_TOLD 4
 
-void vm_dma_fault(const struct pci_fault *fault)
+void vm_dma_fault(struct vm *vm, const struct dma_fault *fault, bool cut)
 {
 	static uint32_t foreign; /* faults of functions that no VM has */
-	uint32_t count = fault->vm != NULL ? fault->vm->dma_faults : ++foreign;
+	uint32_t count = vm != NULL ? vm->dma_faults : ++foreign;
 	struct vcpu_fault told = {"DMA refused", fault->stream, fault->address, 0};
 
-	if (count > FAULTS_TOLD && !fault->cut)
+	if (count > FAULTS_TOLD && !cut)
 		return;
-	if (fault->cut)
+	if (cut)
 		told.what = "too many DMAs refused: function cut off";
-	log_line("%s: stream 0x%x, %s at 0x%lx: %s", fault->vm != NULL ? name(fault->vm) : "no VM",
-		 fault->stream, fault->write ? "write" : "read", fault->address, told.what);
-	if (fault->vm != NULL)
-		control_event(fault->vm, VM_EVENT_DMA_FAULT, told.what, &told);
+	log_line("%s: stream 0x%x, %s at 0x%lx: %s", vm != NULL ? name(vm) : "no VM", fault->stream,
+		 fault->write ? "write" : "read", fault->address, told.what);
+	if (vm != NULL)
+		control_event(vm, VM_EVENT_DMA_FAULT, told.what, &told);
 }
 
 /* Events of several cores of one VM are one event: the first one decides, the stop ends them all. */

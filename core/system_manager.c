@@ -119,11 +119,13 @@ static void end_grace(const struct plan *plan)
 
 static bool take_faults(void)
 {
-	struct pci_fault fault;
+	struct dma_fault fault;
 	uint32_t count = 0;
+	struct vm *vm;
+	bool cut;
 
-	for (; count < FAULTS_PER_ROUND && pci_fault(&fault); count++)
-		vm_dma_fault(&fault);
+	for (; count < FAULTS_PER_ROUND && pci_fault(&fault, &vm, &cut); count++)
+		vm_dma_fault(vm, &fault, cut);
 	return count != 0;
 }
 
@@ -131,10 +133,11 @@ static bool take_faults(void)
 static uint64_t next_look(const struct plan *plan)
 {
 	uint64_t next = control_deadline();
+	uint64_t faults = arch_ticks() + FAULTS_LOOK_MS * arch_tick_rate() / 1000;
 
-	for (uint32_t i = 0; i < plan->nvms && next == 0; i++)
-		if (plan->vm[i].nfunctions != 0 && vm_record(i)->state == VM_RUNNING)
-			next = arch_ticks() + FAULTS_LOOK_MS * arch_tick_rate() / 1000;
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		if (plan->vm[i].nfunctions != 0 && (next == 0 || next > faults))
+			next = faults;
 	return next;
 }
 

@@ -211,19 +211,18 @@ static struct vm *owner(const struct dma_fault *fault, uint32_t *slot)
 	return NULL;
 }
 
-bool pci_fault(struct pci_fault *fault)
+bool pci_fault(struct dma_fault *fault, struct vm **vm, bool *cut)
 {
-	struct dma_fault raw;
 	uint32_t slot = 0;
 
-	if (!arch_dma_fault(&raw))
+	if (!arch_dma_fault(fault))
 		return false;
-	*fault = (struct pci_fault){owner(&raw, &slot), raw.stream, raw.address, raw.write, false};
-	if (fault->vm == NULL || ++fault->vm->dma_faults <= PCI_FAULT_LIMIT ||
-	    (fault->vm->shared.pci_cut >> slot & 1) != 0)
-		return true;
-	fault->cut = true;
-	__atomic_fetch_or(&fault->vm->shared.pci_cut, 1U << slot, __ATOMIC_RELAXED);
-	silence(fault->vm, slot);
+	*vm = owner(fault, &slot);
+	*cut = *vm != NULL && ++(*vm)->dma_faults > PCI_FAULT_LIMIT &&
+	       ((*vm)->shared.pci_cut >> slot & 1) == 0;
+	if (*cut) {
+		__atomic_fetch_or(&(*vm)->shared.pci_cut, 1U << slot, __ATOMIC_RELAXED);
+		silence(*vm, slot);
+	}
 	return true;
 }

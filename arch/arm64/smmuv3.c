@@ -189,10 +189,9 @@ static bool take_event(uint32_t index, struct dma_fault *fault)
 	arch_dma_fence();
 	event += (uint64_t)(consumed & EVENT_INDEX) * EVENT_WORDS;
 	fault->iommu = index;
-	fault->reason = event[0] & 0xff;
 	fault->stream = (uint32_t)(event[0] >> 32);
-	fault->write = has_address(fault->reason) && (event[1] >> 35 & 1) == 0; /* RnW */
-	fault->address = has_address(fault->reason) ? event[2] : 0;
+	fault->write = has_address(event[0] & 0xff) && (event[1] >> 35 & 1) == 0; /* RnW */
+	fault->address = has_address(event[0] & 0xff) ? event[2] : 0;
 	arch_dma_fence();
 	/* What did not fit is lost, and may be recorded again from now on (7.4). */
 	*reg(smmu, SMMU_EVENTQ_CONS) =

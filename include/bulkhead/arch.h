@@ -148,7 +148,6 @@ struct dma_fault {
 	uint32_t stream; /* as in struct machine_function */
 	uint64_t address; /* as the function used it; 0 when not known */
 	bool write;
-	uint32_t reason; /* the IOMMU's own number */
 };
 
 /* The next of them, oldest first; false when there is none. Takes it off the IOMMU's list; never waits. */

@@ -8,6 +8,7 @@
 #ifndef BULKHEAD_PCI_H
 #define BULKHEAD_PCI_H
 
+#include <bulkhead/arch.h>
 #include <bulkhead/mm.h>
 #include <bulkhead/vm.h>
 
@@ -54,16 +55,11 @@ void pci_close(struct vm *vm);
 
 #define PCI_FAULT_LIMIT 16 /* so many may a VM's functions have since it started */
 
-/* A DMA that was refused, and whose function made it. */
-struct pci_fault {
-	struct vm *vm; /* NULL: nobody's */
-	uint32_t stream; /* as in struct machine_function */
-	uint64_t address;
-	bool write;
-	bool cut; /* it was one too many since the VM started: the function's bus mastering is off until the VM ends */
-};
-
-/* The next of them; false when there is none. Never waits; counts them in vm->dma_faults. */
-bool pci_fault(struct pci_fault *fault);
+/*
+ * The next refused DMA, in @vm whose function made it (NULL: nobody's); false when there is none. Never waits. Counts
+ * them in vm->dma_faults; with one too many since the VM started the function's bus mastering goes off until the VM
+ * ends, and @cut says so.
+ */
+bool pci_fault(struct dma_fault *fault, struct vm **vm, bool *cut);
 
 #endif

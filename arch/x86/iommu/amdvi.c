@@ -71,7 +71,6 @@ static bool amdvi_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 		return false;
 	}
 	fault->stream = event->low & 0xffff;
-	fault->reason = (uint32_t)(event->low >> 60);
 	fault->write = (event->low & (EVENT_WRITE | EVENT_INTERRUPT)) != 0;
 	fault->address = event->high;
 	*iommu_register(unit, EVENT_HEAD) = (head + sizeof(*event)) % PAGE_SIZE;

@@ -66,10 +66,9 @@ static bool vtd_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 	}
 	high = *iommu_register(unit, record + 8);
 	fault->stream = high & 0xffff;
-	fault->reason = high >> 32 & 0xff;
 	fault->write = (high & FAULT_READ) == 0;
 	fault->address = *iommu_register(unit, record) & ~(PAGE_SIZE - 1);
-	if (fault->reason >> 4 == REASON_INTERRUPT) /* then the record names an entry */
+	if ((high >> 36 & 0xf) == REASON_INTERRUPT) /* then the record names an entry */
 		fault->address = IOMMU_DOORBELL;
 	*iommu_register(unit, record + 8) = FAULT_VALID;
 	return true;
