@@ -81,8 +81,9 @@ static bool decode(const struct guest_exit *exit, struct mmio_op *op)
 	       is_aligned(exit->hw.address, op->size);
 }
 
-/* Eight bytes are twice four. */
-static void access(struct guest_exit *exit, const struct mmio_op *op, bool config)
+/* At @place, without a function: of configuration space. Eight bytes are twice four, and in one BAR: it is aligned. */
+static void access(struct guest_exit *exit, const struct mmio_op *op,
+		   const struct msix_place *place)
 {
 	struct vm *vm = exit->cpu->vm;
 	uint64_t *reg = &exit->cpu->arch.regs[op->reg];
@@ -90,14 +91,15 @@ static void access(struct guest_exit *exit, const struct mmio_op *op, bool confi
 	uint64_t loaded = 0;
 
 	for (uint32_t done = 0; done < op->size; done += 4) {
-		struct mmio part = {.offset = exit->hw.address + done,
+		struct mmio part = {.offset = place->offset + done,
 				    .value = stored >> 8 * done,
 				    .size = op->size < 4 ? op->size : 4,
 				    .write = op->write};
 
-		if (config)
-			part.offset -= GUEST_X86_ECAM_BASE;
-		(config ? pci_config_access : msix_access)(vm, &part);
+		if (place->function == NULL)
+			pci_config_access(vm, &part);
+		else
+			msix_access(vm, place, &part);
 		loaded |= (part.value & UINT32_MAX) << 8 * done;
 	}
 	if (!op->write)
@@ -108,15 +110,16 @@ bool mmio_access(struct guest_exit *exit)
 {
 	struct vm *vm = exit->cpu->vm;
 	uint64_t at = exit->hw.address;
-	bool config = range_inside(at, 1, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE) &&
-		      pci_has(vm_plan(vm), (at - GUEST_X86_ECAM_BASE) / PAGE_SIZE);
+	struct msix_place place = {.offset = at - GUEST_X86_ECAM_BASE};
+	bool config = place.offset < GUEST_X86_ECAM_SIZE &&
+		      pci_has(vm_plan(vm), place.offset / PAGE_SIZE);
 	struct mmio_op op;
 
-	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_has(vm, at)))
+	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_find(vm, at, &place)))
 		return false;
 	exit->reason = EXIT_PCI;
 	if (decode(exit, &op)) {
-		access(exit, &op, config);
+		access(exit, &op, &place);
 		exit->hw.length = op.length;
 		skip(exit);
 	} else {
