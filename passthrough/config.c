@@ -9,14 +9,12 @@
 struct word {
 	uint32_t fixed; /* these bits, */
 	uint32_t real; /* and those that the function itself has, */
-	uint32_t
-		writable; /* of which the guest may change these: they stand in one register of 16 bits */
+	uint32_t writable; /* of which the guest may change these: in one register of 16 bits */
 };
 
 /* Bus mastering of DMA that the IOMMU confines, and memory space: its BARs are where firmware put them, whatever it does. */
 #define COMMAND_GUEST (COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX)
-#define PCIE_ENDPOINT (0xfU << 20) /* Device/Port Type, 7.5.3.2 */
-#define PCIE_INTEGRATED (9U << 20)
+#define PCIE_INTEGRATED (9U << 20) /* Device/Port Type, 7.5.3.2 */
 #define DEVICE_FLR (1U << 28) /* 7.5.3.3 */
 #define MSIX_CONTROL (3U << 30) /* enable and function mask, 7.7.2.2 */
 
@@ -59,11 +57,10 @@ static uint32_t bar_value(const struct vm *vm, uint32_t slot, uint32_t n)
 	const struct machine_bar *bar = &function_of(vm, slot)->bar[n];
 	bool high = n > 0 && bar[-1].size != 0 && BAR_64(bar[-1].flags);
 	uint64_t value = vm_plan(vm)->function[slot].bar[n - high].v;
-	uint32_t sizing = __atomic_load_n(&vm->shared.bar_sizing[slot], __ATOMIC_RELAXED);
 
 	if (value == 0)
 		return 0;
-	if ((sizing >> n & 1) != 0)
+	if ((__atomic_load_n(&vm->shared.bar_sizing[slot], __ATOMIC_RELAXED) >> n & 1) != 0)
 		value = ~(bar[-high].size - 1);
 	return high ? (uint32_t)(value >> 32) : (uint32_t)value | bar->flags;
 }
@@ -91,22 +88,18 @@ static struct word capability_word(const struct machine_function *function, uint
 static struct word word_at(const struct vm *vm, uint32_t slot, uint32_t at)
 {
 	const struct machine_function *function = function_of(vm, slot);
-	bool capabilities = function->ncaps != 0;
+	const uint32_t header[] = {function->device, function->ncaps != 0 ? STATUS_CAPABILITIES : 0,
+				   function->class_code,
+				   [PCI_CAPABILITIES / 4] = function->cap[0].offset};
 	struct word word = word_of(0, at);
 
 	for (uint32_t i = 0; i < function->ncaps; i++)
 		if (range_inside(at, 1, function->cap[i].offset, function->cap[i].length))
 			return capability_word(function, i, at);
-	if (at == 0)
-		word.fixed = function->device;
-	else if (at == PCI_COMMAND)
-		word.fixed = capabilities ? STATUS_CAPABILITIES : 0;
-	else if (at == PCI_CLASS)
-		word.fixed = function->class_code;
-	else if (at == PCI_CAPABILITIES)
-		word.fixed = capabilities ? function->cap[0].offset : 0;
-	else if (at >= PCI_BAR && at < PCI_BAR_END)
+	if (at >= PCI_BAR && at < PCI_BAR_END)
 		word.fixed = bar_value(vm, slot, (at - PCI_BAR) / 4);
+	else if (at / 4 < ARRAY_SIZE(header))
+		word.fixed = header[at / 4];
 	if (at == PCI_COMMAND && (function->flags & FUNCTION_VF) != 0) {
 		word.fixed |= COMMAND_MEMORY; /* a VF's is its PF's, which is on (9.3.4.1.3) */
 		word.real = word.writable = COMMAND_MASTER;

@@ -70,13 +70,6 @@ static bool name_register(struct mmio_op *op, uint32_t reg, uint32_t rex)
 	return op->reg != REG_RSP;
 }
 
-static void take_immediate(struct cursor *c, struct mmio_op *op)
-{
-	uint32_t value = take(c, op->size < 4 ? op->size : 4);
-
-	op->value = op->size == 8 ? (uint64_t)(int32_t)value : value;
-}
-
 bool mmio_decode(const uint8_t *bytes, size_t n, struct mmio_op *op)
 {
 	struct cursor c = {bytes, n < INSTRUCTION_MAX ? n : INSTRUCTION_MAX, 0};
@@ -106,7 +99,9 @@ bool mmio_decode(const uint8_t *bytes, size_t n, struct mmio_op *op)
 	if (op->immediate ? reg != 0 : !name_register(op, reg, rex))
 		return false;
 	if (op->immediate)
-		take_immediate(&c, op);
+		op->value = take(&c, op->size < 4 ? op->size : 4);
+	if (op->size == 8) /* a constant of four bytes, with its sign */
+		op->value = (uint64_t)(int32_t)op->value;
 	op->length = (uint8_t)c.at;
 	return c.at <= c.n;
 }

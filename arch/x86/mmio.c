@@ -34,55 +34,49 @@ static bool read_guest(struct vm *vm, uint64_t at, void *to, uint64_t size)
 	return true;
 }
 
-/* The guest-physical address behind the linear one @at. It may have changed since the processor looked: that is the guest's affair. */
-static bool walk_guest(const struct guest_exit *exit, uint64_t at, uint64_t *to)
+/*
+ * The same at the linear address @at. What is behind it may have changed since the processor looked: that is the guest's
+ * affair.
+ */
+static bool read_linear(const struct guest_exit *exit, uint64_t at, void *to, uint32_t size)
 {
-	unsigned shift = (exit->cpu->arch.cr4 & CR4_LA57) != 0 ? 48 : 39;
+	unsigned shift = (exit->cpu->arch.cr4 & CR4_LA57) != 0 ? 57 : 48;
 	uint64_t entry = exit->hw.cr3;
+	uint64_t table;
 
-	for (;; shift -= 9) {
-		uint64_t table = (entry & ENTRY_ADDRESS) + (at >> shift & 0x1ff) * sizeof(entry);
-
+	do {
+		shift -= 9;
+		table = (entry & ENTRY_ADDRESS) + (at >> shift & 0x1ff) * sizeof(entry);
 		if (!read_guest(exit->cpu->vm, table, &entry, sizeof(entry)) ||
 		    (entry & ENTRY_PRESENT) == 0)
 			return false;
-		if (shift == 12 || (shift <= 30 && (entry & ENTRY_LARGE) != 0))
-			break;
-	}
-	*to = (entry & ENTRY_ADDRESS & ~((1ULL << shift) - 1)) | (at & ((1ULL << shift) - 1));
-	return true;
+	} while (shift != 12 && (shift > 30 || (entry & ENTRY_LARGE) == 0));
+	at &= (1ULL << shift) - 1;
+	return read_guest(exit->cpu->vm, (entry & ENTRY_ADDRESS) >> shift << shift | at, to, size);
 }
 
-/* The bytes at the guest's instruction pointer; how many. */
-static uint32_t fetch(const struct guest_exit *exit, uint8_t *bytes)
-{
-	uint32_t n = 0;
-	uint64_t at;
-
-	while (n < INSTRUCTION_MAX && walk_guest(exit, exit->cpu->arch.pc + n, &at)) {
-		uint64_t in_page = PAGE_SIZE - at % PAGE_SIZE;
-		uint32_t part = INSTRUCTION_MAX - n;
-
-		part = in_page < part ? (uint32_t)in_page : part;
-		if (!read_guest(exit->cpu->vm, at, bytes + n, part))
-			break;
-		n += part;
-	}
-	return n;
-}
-
-/* An event that was on its way is none of the instruction's: its stack, or its tables, stand where they should not. */
+/*
+ * The instruction, which may go on in the next page. An event that was on its way is none of its: its stack, or its
+ * tables, stand where they should not.
+ */
 static bool decode(const struct guest_exit *exit, struct mmio_op *op)
 {
 	uint8_t bytes[INSTRUCTION_MAX];
+	uint64_t pc = exit->cpu->arch.pc;
+	uint64_t in_page = PAGE_SIZE - pc % PAGE_SIZE;
+	uint32_t n = in_page < INSTRUCTION_MAX ? (uint32_t)in_page : INSTRUCTION_MAX;
 
-	return exit->hw.code_64 && exit->cpu->arch.event == 0 &&
-	       mmio_decode(bytes, fetch(exit, bytes), op) && op->write == exit->hw.write &&
+	if (!exit->hw.code_64 || exit->cpu->arch.event != 0 || !read_linear(exit, pc, bytes, n))
+		return false;
+	if (n < INSTRUCTION_MAX && read_linear(exit, pc + n, bytes + n, INSTRUCTION_MAX - n))
+		n = INSTRUCTION_MAX;
+	return mmio_decode(bytes, n, op) && op->write == exit->hw.write &&
 	       is_aligned(exit->hw.address, op->size);
 }
 
-/* Eight bytes are twice four. */
-static void access(struct guest_exit *exit, const struct mmio_op *op, bool config)
+/* At @place, without a function: of configuration space. Eight bytes are twice four, and in one BAR: it is aligned. */
+static void access(struct guest_exit *exit, const struct mmio_op *op,
+		   const struct msix_place *place)
 {
 	struct vm *vm = exit->cpu->vm;
 	uint64_t *reg = &exit->cpu->arch.regs[op->reg];
@@ -90,14 +84,15 @@ static void access(struct guest_exit *exit, const struct mmio_op *op, bool confi
 	uint64_t loaded = 0;
 
 	for (uint32_t done = 0; done < op->size; done += 4) {
-		struct mmio part = {.offset = exit->hw.address + done,
+		struct mmio part = {.offset = place->offset + done,
 				    .value = stored >> 8 * done,
 				    .size = op->size < 4 ? op->size : 4,
 				    .write = op->write};
 
-		if (config)
-			part.offset -= GUEST_X86_ECAM_BASE;
-		(config ? pci_config_access : msix_access)(vm, &part);
+		if (place->function == NULL)
+			pci_config_access(vm, &part);
+		else
+			msix_access(vm, place, &part);
 		loaded |= (part.value & UINT32_MAX) << 8 * done;
 	}
 	if (!op->write)
@@ -108,15 +103,16 @@ bool mmio_access(struct guest_exit *exit)
 {
 	struct vm *vm = exit->cpu->vm;
 	uint64_t at = exit->hw.address;
-	bool config = range_inside(at, 1, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE) &&
-		      pci_has(vm_plan(vm), (at - GUEST_X86_ECAM_BASE) / PAGE_SIZE);
+	struct msix_place place = {.offset = at - GUEST_X86_ECAM_BASE};
+	bool config = place.offset < GUEST_X86_ECAM_SIZE &&
+		      pci_has(vm_plan(vm), place.offset / PAGE_SIZE);
 	struct mmio_op op;
 
-	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_has(vm, at)))
+	if (exit->hw.walk || exit->hw.fetch || (!config && !msix_find(vm, at, &place)))
 		return false;
 	exit->reason = EXIT_PCI;
 	if (decode(exit, &op)) {
-		access(exit, &op, config);
+		access(exit, &op, &place);
 		exit->hw.length = op.length;
 		skip(exit);
 	} else {

@@ -8,15 +8,10 @@
 #include <bulkhead/lock.h>
 
 #define ENTRY_BYTES 16ULL
+#define ENTRY_WORDS 4U
 #define ENTRY_MASKED 1U
 
-/* An entry as the guest wrote it. */
-struct msix_entry {
-	uint32_t word[4]; /* address, its high half, data, control */
-};
-
-static_assert(sizeof(struct msix_entry) * PLAN_MAX_VECTORS * PLAN_MAX_FUNCTIONS ==
-		      VM_MSIX_PAGES * PAGE_SIZE,
+static_assert(ENTRY_BYTES * PLAN_MAX_VECTORS * PLAN_MAX_FUNCTIONS == VM_MSIX_PAGES * PAGE_SIZE,
 	      "as the planner counted");
 
 /* SDM vol. 3 11.11 */
@@ -40,20 +35,10 @@ bool msi_target(const struct vm *vm, uint32_t address, uint32_t data, uint64_t *
 	return false;
 }
 
-/* Where a guest-physical address is in a BAR. */
-struct place {
-	const struct machine_function *function;
-	uint32_t slot;
-	uint32_t bar;
-	uint64_t offset;
-};
-
-static bool find(const struct vm *vm, uint64_t at, struct place *place)
+bool msix_find(const struct vm *vm, uint64_t at, struct msix_place *place)
 {
-	const struct plan_vm *plan = vm_plan(vm);
-
-	for (place->slot = 0; place->slot < plan->nfunctions; place->slot++) {
-		const struct plan_function *given = &plan->function[place->slot];
+	for (place->slot = 0; place->slot < vm_plan(vm)->nfunctions; place->slot++) {
+		const struct plan_function *given = &vm_plan(vm)->function[place->slot];
 
 		place->function = &machine_facts()->function[given->function];
 		for (place->bar = 0; place->bar < MACHINE_MAX_BARS; place->bar++) {
@@ -66,28 +51,22 @@ static bool find(const struct vm *vm, uint64_t at, struct place *place)
 	return false;
 }
 
-bool msix_has(const struct vm *vm, uint64_t at)
+/* The table as the guest wrote it; an entry's words: address, its high half, data, control. */
+static uint32_t *table_of(const struct vm *vm, uint32_t slot)
 {
-	struct place place;
-
-	return find(vm, at, &place);
-}
-
-static struct msix_entry *entries_of(const struct vm *vm, uint32_t slot)
-{
-	return (struct msix_entry *)pa_to_ptr(vm->msix) + (size_t)slot * PLAN_MAX_VECTORS;
+	return (uint32_t *)pa_to_ptr(vm->msix) + (size_t)slot * PLAN_MAX_VECTORS * ENTRY_WORDS;
 }
 
 void msix_reset(const struct vm *vm)
 {
-	for (uint32_t i = 0; i < vm_plan(vm)->nfunctions * PLAN_MAX_VECTORS; i++)
-		entries_of(vm, 0)[i] = (struct msix_entry){{0, 0, 0, ENTRY_MASKED}};
+	for (uint32_t i = 0; i < vm_plan(vm)->nfunctions * PLAN_MAX_VECTORS * ENTRY_WORDS; i++)
+		table_of(vm, 0)[i] = i % ENTRY_WORDS == 3 ? ENTRY_MASKED : 0;
 }
 
 /* The device's entry: masked while it changes, and for good when the guest's is no good. */
-static void program(const struct vm *vm, const struct place *place, uint32_t index)
+static void program(const struct vm *vm, const struct msix_place *place, uint32_t index)
 {
-	const uint32_t *word = entries_of(vm, place->slot)[index].word;
+	const uint32_t *word = table_of(vm, place->slot) + (size_t)index * ENTRY_WORDS;
 	uint64_t at = place->function->bar[place->bar].base.v + place->function->msix_offset +
 		      index * ENTRY_BYTES;
 	uint64_t hwid;
@@ -106,11 +85,11 @@ static void program(const struct vm *vm, const struct place *place, uint32_t ind
 }
 
 /* What is not of 4 bytes is not defined (7.7.2): it finds ones and writes nothing. */
-static void access_table(struct vm *vm, const struct place *place, uint64_t offset,
+static void access_table(struct vm *vm, const struct msix_place *place, uint64_t offset,
 			 struct mmio *access)
 {
 	uint32_t index = (uint32_t)(offset / ENTRY_BYTES);
-	uint32_t *word = &entries_of(vm, place->slot)[index].word[offset % ENTRY_BYTES / 4];
+	uint32_t *word = table_of(vm, place->slot) + offset / 4;
 
 	if (index >= PLAN_MAX_VECTORS || access->size != 4) {
 		access->value = ~0ULL;
@@ -125,21 +104,17 @@ static void access_table(struct vm *vm, const struct place *place, uint64_t offs
 	spin_unlock(&vm->shared.pci_lock);
 }
 
-void msix_access(struct vm *vm, struct mmio *access)
+void msix_access(struct vm *vm, const struct msix_place *place, struct mmio *access)
 {
-	struct place place;
+	const struct machine_function *f = place->function;
+	uint64_t in_table = access->offset - f->msix_offset;
+	uint64_t in_pba = access->offset - f->pba_offset;
+	pa_t at = pa(f->bar[place->bar].base.v + access->offset);
 
-	if (!find(vm, access->offset, &place))
-		return;
-	const struct machine_function *f = place.function;
-	uint64_t in_table = place.offset - f->msix_offset;
-	uint64_t in_pba = place.offset - f->pba_offset;
-	pa_t at = pa(f->bar[place.bar].base.v + place.offset);
-
-	if (place.bar == f->msix_bar && in_table < (uint64_t)f->msix_vectors * ENTRY_BYTES)
-		access_table(vm, &place, in_table, access);
+	if (place->bar == f->msix_bar && in_table < (uint64_t)f->msix_vectors * ENTRY_BYTES)
+		access_table(vm, place, in_table, access);
 	else if (!access->write)
 		access->value = arch_device_load(at, access->size);
-	else if (place.bar != f->pba_bar || in_pba >= (f->msix_vectors + 63ULL) / 64 * 8)
+	else if (place->bar != f->pba_bar || in_pba >= (f->msix_vectors + 63ULL) / 64 * 8)
 		arch_device_store(at, access->size, (uint32_t)access->value);
 }

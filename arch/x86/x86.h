@@ -300,10 +300,18 @@ bool msi_target(const struct vm *vm, uint32_t address, uint32_t data, uint64_t *
 /* mmio.c: true when a guest's access was to a register of a function, and done or found illegal. */
 bool mmio_access(struct guest_exit *exit);
 
-/* msix.c: all entries masked; whether @at is in a BAR; an access there, @access->offset being guest-physical. */
+/* Where a guest-physical address is in a BAR. */
+struct msix_place {
+	const struct machine_function *function;
+	uint32_t slot;
+	uint32_t bar;
+	uint64_t offset;
+};
+
+/* msix.c: all entries masked; whether @at is in a BAR, and where; an access to that one, @access->offset from its start. */
 void msix_reset(const struct vm *vm);
-bool msix_has(const struct vm *vm, uint64_t at);
-void msix_access(struct vm *vm, struct mmio *access);
+bool msix_find(const struct vm *vm, uint64_t at, struct msix_place *place);
+void msix_access(struct vm *vm, const struct msix_place *place, struct mmio *access);
 
 /* The guest-physical page of the console's function in the machine. */
 pa_t console_page(const struct vm *vm);

@@ -50,24 +50,18 @@ static struct msi_message amdvi_route(uint32_t stream, uint32_t index, uint64_t 
 	return (struct msi_message){IOMMU_DOORBELL, index % PLAN_MAX_VECTORS};
 }
 
-/* A log that was full stands still until it is switched on again (2.5.13). */
-static void restart_log(const struct plan_iommu *unit)
-{
-	uint64_t control = *iommu_register(unit, CONTROL);
-
-	*iommu_register(unit, CONTROL) = control & ~CONTROL_EVENTS;
-	*iommu_register(unit, STATUS) = STATUS_OVERFLOW;
-	*iommu_register(unit, CONTROL) = control;
-}
-
 static bool amdvi_fault(const struct plan_iommu *unit, struct dma_fault *fault)
 {
 	uint64_t head = *iommu_register(unit, EVENT_HEAD);
 	const struct iommu_pair *event = pa_to_ptr(pa(unit->events.v + head));
 
 	if (head == *iommu_register(unit, EVENT_TAIL)) {
-		if ((*iommu_register(unit, STATUS) & STATUS_OVERFLOW) != 0)
-			restart_log(unit);
+		/* A log that was full stands still until it is switched on again (2.5.13). */
+		if ((*iommu_register(unit, STATUS) & STATUS_OVERFLOW) != 0) {
+			*iommu_register(unit, CONTROL) &= ~CONTROL_EVENTS;
+			*iommu_register(unit, STATUS) = STATUS_OVERFLOW;
+			*iommu_register(unit, CONTROL) |= CONTROL_EVENTS;
+		}
 		return false;
 	}
 	fault->stream = event->low & 0xffff;

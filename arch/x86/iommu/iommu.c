@@ -84,12 +84,6 @@ void arch_vm_map_dma(const struct page_table *table)
 	(void)table;
 }
 
-/* The entry for interrupt @index of all functions. */
-static struct iommu_pair *interrupt_at(const struct plan_iommu *unit, uint32_t index)
-{
-	return (struct iommu_pair *)pa_to_ptr(unit->interrupts) + index;
-}
-
 /* Its DMA to the tables at @root, or nowhere; interrupts are let through one by one, by interrupt_route(). */
 static void translate(uint32_t function, pa_t root, uint32_t domain)
 {
@@ -106,7 +100,8 @@ static void translate(uint32_t function, pa_t root, uint32_t domain)
 	      (struct iommu_pair){root.v != 0 ? root.v | kind()->open : kind()->blocked,
 				  kind()->open_high | (uint64_t)domain << kind()->domain_shift});
 	for (uint32_t i = 0; i < PLAN_MAX_VECTORS; i++)
-		store(interrupt_at(unit, index + i), (struct iommu_pair){0, 0});
+		store((struct iommu_pair *)pa_to_ptr(unit->interrupts) + index + i,
+		      (struct iommu_pair){0, 0});
 	forget(unit, f->stream, domain, index);
 	spin_unlock(&lock);
 }
@@ -145,7 +140,7 @@ struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t h
 		return message;
 	message = kind()->route(f->stream, index, hwid, vector, &value);
 	spin_lock(&lock);
-	store(interrupt_at(unit, index), value);
+	store((struct iommu_pair *)pa_to_ptr(unit->interrupts) + index, value);
 	forget(unit, f->stream, 0, index);
 	spin_unlock(&lock);
 	return message;
