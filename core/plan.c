@@ -65,8 +65,7 @@ uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *
 	if (machine->arch == MACHINE_X86) /* the hole's GiB takes a place in an upper table too */
 		pages = VM_X86_FIXED_PAGES + gib + gib / VM_GIB_PER_TABLE + 1;
 	if (vm->ndevices != 0)
-		pages += VM_DMA_PAGES + gib + vm->ndevices * VM_FUNCTION_PAGES +
-			 (machine->arch == MACHINE_X86 ? VM_MSIX_PAGES : 0);
+		pages += VM_DMA_PAGES + gib + vm->ndevices * VM_FUNCTION_PAGES + VM_MSIX_PAGES;
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
 

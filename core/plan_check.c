@@ -404,7 +404,7 @@ static uint64_t hypervisor_bytes(const struct check *c)
 		pages = VM_X86_FIXED_PAGES + gib + (gib + VM_GIB_PER_TABLE) / VM_GIB_PER_TABLE;
 	if (vm->nfunctions != 0)
 		pages += VM_DMA_PAGES + gib + (uint64_t)vm->nfunctions * VM_FUNCTION_PAGES +
-			 (c->machine->arch == MACHINE_X86 ? VM_MSIX_PAGES : 0);
+			 VM_MSIX_PAGES;
 	return pages * PAGE_SIZE + CONFIG_CONSOLE_RING_KIB * KIB;
 }
 

@@ -69,8 +69,6 @@ void guest_space_build(struct vm *vm, struct page_pool *pool)
 	if (vm_plan(vm)->nfunctions == 0)
 		return;
 	dma_space_build(vm, pool);
-	if (arch_msix_trapped()) {
-		vm->msix = pool_take(pool, VM_MSIX_PAGES);
-		BH_CHECK(vm->msix.v != 0);
-	}
+	vm->msix = pool_take(pool, VM_MSIX_PAGES);
+	BH_CHECK(vm->msix.v != 0);
 }

@@ -158,12 +158,6 @@ static bool reset(const struct vm *vm)
 	return good;
 }
 
-static void silence_all(struct vm *vm)
-{
-	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		silence(vm, slot);
-}
-
 enum bh_error pci_open(struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan(vm);
@@ -172,7 +166,8 @@ enum bh_error pci_open(struct vm *vm)
 	for (uint32_t slot = 0; slot < plan->nfunctions; slot++)
 		wanted |= 1ULL << plan->function[slot].function;
 	if ((wanted & ~fresh) != 0) {
-		silence_all(vm);
+		for (uint32_t slot = 0; slot < plan->nfunctions; slot++)
+			silence(vm, slot);
 		if (!reset(vm))
 			return BH_RESET_FAILED;
 	}
@@ -188,7 +183,8 @@ enum bh_error pci_open(struct vm *vm)
 
 void pci_close(struct vm *vm)
 {
-	silence_all(vm);
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		silence(vm, slot);
 	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
 		arch_function_close(vm, slot);
 	if (vm_plan(vm)->nfunctions != 0)

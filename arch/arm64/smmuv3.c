@@ -165,11 +165,6 @@ void arch_own_function_open(uint32_t function, pa_t root)
 		open_stream(&machine_facts()->function[function], 0, root);
 }
 
-bool arch_msix_trapped(void)
-{
-	return false;
-}
-
 /* Of the types that say where (7.3): F_UUT, F_WALK_EABT, and F_TRANSLATION to F_PERMISSION. */
 static bool has_address(uint32_t type)
 {

@@ -164,7 +164,7 @@ void host_forget_stores(void);
 /* The IOMMU refuses a write of the function with this stream. */
 void host_dma_fault(uint32_t stream, uint64_t address);
 
-/* What arch_msix_trapped() says; before host_boot(). */
+/* Whether the pages of functions' MSI-X structures are kept from guests; before host_make(). */
 void host_trap_msix(bool on);
 
 /* A guest's access to its configuration space. */

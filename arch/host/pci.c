@@ -303,11 +303,6 @@ void arch_own_function_open(uint32_t function, pa_t root)
 	(void)root;
 }
 
-bool arch_msix_trapped(void)
-{
-	return msix_trapped;
-}
-
 bool arch_dma_fault(struct dma_fault *fault)
 {
 	if (nfaults == 0)

@@ -139,9 +139,6 @@ void arch_function_close(const struct vm *vm, uint32_t slot);
  */
 void arch_own_function_open(uint32_t function, pa_t root);
 
-/* True when a guest's stores to MSI-X tables must be checked before the device sees them: those pages are not mapped. */
-bool arch_msix_trapped(void);
-
 /* A DMA that an IOMMU refused. */
 struct dma_fault {
 	uint32_t iommu;

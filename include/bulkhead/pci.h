@@ -20,11 +20,11 @@
 
 /*
  * Maps what the hypervisor itself uses of the machine's functions: configuration
- * space, and what arch_msix_trapped() keeps back; while own_map() may take tables.
+ * space, and the kept pages of their BARs; while own_map() may take tables.
  */
 void pci_map(const struct machine *machine);
 
-/* Maps into @table, with guest_map(), the BARs of @vm's functions, but for what arch_msix_trapped() keeps back. */
+/* Maps into @table, with guest_map(), the BARs of @vm's functions, but for the kept pages of their BARs. */
 void pci_map_bars(const struct vm *vm, const struct page_table *table);
 
 /* True when the function at @devfn (device << 3 | function) of the guest's bus 0 is one of @vm's. */

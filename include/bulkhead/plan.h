@@ -213,7 +213,7 @@ struct plan {
 #define VM_FUNCTION_PAGES (2ULL * MACHINE_MAX_BARS)
 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define VM_DMA_PAGES 8
-/* x86, of a VM with functions: what it wrote into MSI-X tables */
+/* of a VM with functions: what it wrote into MSI-X tables, on x86 */
 #define VM_MSIX_PAGES ((uint64_t)PLAN_MAX_FUNCTIONS * PLAN_MAX_VECTORS * 16 / PAGE_SIZE)
 #define VM_CPUS_PER_TABLE 16
 #define VM_X86_FIXED_PAGES (VM_RECORD_PAGES + 5)

@@ -121,11 +121,6 @@ void arch_own_function_open(uint32_t function, pa_t root)
 	translate(function, root, OWN_DOMAIN);
 }
 
-bool arch_msix_trapped(void)
-{
-	return true;
-}
-
 struct msi_message interrupt_route(uint32_t function, uint32_t entry, uint64_t hwid,
 				   uint32_t vector)
 {
