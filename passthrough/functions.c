@@ -176,7 +176,7 @@ enum bh_error pci_open(struct vm *vm)
 	vm->shared.pci_cut = 0;
 	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
 		vm->shared.bar_sizing[slot] = 0;
-		arch_function_open(vm, slot);
+		arch_function_set(vm, slot, true);
 	}
 	return BH_OK;
 }
@@ -186,7 +186,7 @@ void pci_close(struct vm *vm)
 	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
 		silence(vm, slot);
 	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		arch_function_close(vm, slot);
+		arch_function_set(vm, slot, false);
 	if (vm_plan(vm)->nfunctions != 0)
 		reset(vm);
 }

@@ -94,30 +94,28 @@ static uint64_t vtcr_of(const struct plan_iommu *smmu)
 	return range < vtcr >> 16 ? (vtcr & 0xffff) | range << 16 : vtcr;
 }
 
-/* The entry is valid all the time; the word with Config is written last, when none of the others is cached (3.21.3.1). */
-static void open_stream(const struct machine_function *function, uint64_t vmid, pa_t root)
+/*
+ * Its DMA to the tables at @root, or nowhere. The entry is valid all the time; the word with Config is written last, when
+ * none of the others is cached (3.21.3.1).
+ */
+static void translate(uint32_t index, uint64_t vmid, pa_t root)
 {
+	const struct machine_function *function = &machine_facts()->function[index];
 	const struct plan_iommu *smmu;
-	volatile uint64_t *entry = entry_of(function, &smmu);
+	volatile uint64_t *entry;
 
-	entry[1] = SMMU_STE1_SHAREABILITY_INCOMING;
-	entry[2] = vmid | SMMU_STE2_VTCR(vtcr_of(smmu)) | SMMU_STE2_AA64 | SMMU_STE2_AFFD |
-		   SMMU_STE2_RECORD;
-	entry[3] = root.v;
-	dsb(sy);
-	invalidate_entry(smmu, function->stream);
-	entry[0] = SMMU_STE_VALID | SMMU_STE_STAGE2;
-	dsb(sy);
-	invalidate_entry(smmu, function->stream);
-	invalidate_translations(smmu, vmid);
-}
-
-static void close_stream(const struct machine_function *function, uint64_t vmid)
-{
-	const struct plan_iommu *smmu;
-	volatile uint64_t *entry = entry_of(function, &smmu);
-
-	entry[0] = SMMU_STE_VALID | SMMU_STE_ABORT;
+	if (function->iommu == MACHINE_NONE)
+		return;
+	entry = entry_of(function, &smmu);
+	if (root.v != 0) {
+		entry[1] = SMMU_STE1_SHAREABILITY_INCOMING;
+		entry[2] = vmid | SMMU_STE2_VTCR(vtcr_of(smmu)) | SMMU_STE2_AA64 | SMMU_STE2_AFFD |
+			   SMMU_STE2_RECORD;
+		entry[3] = root.v;
+		dsb(sy);
+		invalidate_entry(smmu, function->stream);
+	}
+	entry[0] = SMMU_STE_VALID | (root.v != 0 ? SMMU_STE_STAGE2 : SMMU_STE_ABORT);
 	dsb(sy);
 	invalidate_entry(smmu, function->stream);
 	invalidate_translations(smmu, vmid);
@@ -139,30 +137,21 @@ void arch_vm_map_dma(const struct page_table *table)
 			  PT_GUEST_DEVICE);
 }
 
-static const struct machine_function *function_of(const struct vm *vm, uint32_t slot)
+void arch_function_set(const struct vm *vm, uint32_t slot, bool open)
 {
-	return &machine_facts()->function[vm_plan(vm)->function[slot].function];
-}
+	uint32_t function = vm_plan(vm)->function[slot].function;
 
-void arch_function_open(const struct vm *vm, uint32_t slot)
-{
-	if (function_of(vm, slot)->iommu != MACHINE_NONE)
-		open_stream(function_of(vm, slot), vm_plan(vm)->vmid, vm->dma);
-	its_open(vm_plan(vm)->function[slot].function);
-}
-
-void arch_function_close(const struct vm *vm, uint32_t slot)
-{
-	its_close(vm, slot);
-	if (function_of(vm, slot)->iommu != MACHINE_NONE)
-		close_stream(function_of(vm, slot), vm_plan(vm)->vmid);
+	if (!open)
+		its_close(vm, slot);
+	translate(function, vm_plan(vm)->vmid, open ? vm->dma : pa(0));
+	if (open)
+		its_open(function);
 }
 
 /* VMID 0 is no VM's. */
 void arch_own_function_open(uint32_t function, pa_t root)
 {
-	if (machine_facts()->function[function].iommu != MACHINE_NONE)
-		open_stream(&machine_facts()->function[function], 0, root);
+	translate(function, 0, root);
 }
 
 /* Of the types that say where (7.3): F_UUT, F_WALK_EABT, and F_TRANSLATION to F_PERMISSION. */

@@ -276,7 +276,7 @@ void arch_vm_map_dma(const struct page_table *table)
 	(void)table;
 }
 
-static void set_open(const struct vm *vm, uint32_t slot, bool open)
+void arch_function_set(const struct vm *vm, uint32_t slot, bool open)
 {
 	uint32_t index = vm_plan(vm)->function[slot].function;
 	struct host_function *f = &functions[index];
@@ -285,16 +285,6 @@ static void set_open(const struct vm *vm, uint32_t slot, bool open)
 	if ((get(f, 4) & 4) != 0 && host_now() >= f->silent_until)
 		host_break("function %u is a bus master while its DMA changes hands", index);
 	f->open = open;
-}
-
-void arch_function_open(const struct vm *vm, uint32_t slot)
-{
-	set_open(vm, slot, true);
-}
-
-void arch_function_close(const struct vm *vm, uint32_t slot)
-{
-	set_open(vm, slot, false);
 }
 
 void arch_own_function_open(uint32_t function, pa_t root)

@@ -122,16 +122,12 @@ const struct pt_format *arch_dma_format(void);
 void arch_vm_map_dma(const struct page_table *table);
 
 /*
- * Opens the DMA of function @slot of @vm's plan to vm->dma and to nothing else, and lets its
+ * With @open: opens the DMA of function @slot of @vm's plan to vm->dma and to nothing else, and lets its
  * interrupts through to @vm's cores only. Its bus mastering is off.
- */
-void arch_function_open(const struct vm *vm, uint32_t slot);
-
-/*
- * The contrary: blocks its DMA and its interrupts. When this returns no translation is cached
+ * Without: blocks its DMA and its interrupts. When this returns no translation is cached
  * and nothing it wrote before is on its way. Its bus mastering is off.
  */
-void arch_function_close(const struct vm *vm, uint32_t slot);
+void arch_function_set(const struct vm *vm, uint32_t slot, bool open);
 
 /*
  * Opens the DMA of the machine's function @function, which is the hypervisor's own (the card's), to

@@ -106,14 +106,9 @@ static void translate(uint32_t function, pa_t root, uint32_t domain)
 	spin_unlock(&lock);
 }
 
-void arch_function_open(const struct vm *vm, uint32_t slot)
+void arch_function_set(const struct vm *vm, uint32_t slot, bool open)
 {
-	translate(vm_plan(vm)->function[slot].function, vm->dma, vm_plan(vm)->vmid);
-}
-
-void arch_function_close(const struct vm *vm, uint32_t slot)
-{
-	translate(vm_plan(vm)->function[slot].function, pa(0), vm_plan(vm)->vmid);
+	translate(vm_plan(vm)->function[slot].function, open ? vm->dma : pa(0), vm_plan(vm)->vmid);
 }
 
 void arch_own_function_open(uint32_t function, pa_t root)
