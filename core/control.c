@@ -8,8 +8,7 @@
 
 #define DIAL_MIN_MS 250U
 #define DIAL_MAX_MS 8000U
-#define QUIET_MS 10U /* how often a quiet connection is looked at; one that has just been used, */
-#define LIVELY_PER_MS 20U /* so many times in a millisecond: a stream must not wait for us */
+#define LOOK_MS 1U /* how often a connection is looked at when nothing moves */
 #define CONNECT_SECONDS 5U
 #define MAX_EVENTS 32U
 #define LOG_BYTES 4096U /* of the log in one frame */
@@ -38,7 +37,6 @@ static struct {
 	bool dialled;
 	uint32_t pause_ms; /* before the next dial */
 	uint64_t next; /* ticks: of that dial, or when connecting has taken too long */
-	uint64_t used; /* ticks: when something last came or went */
 	uint64_t sent_frames;
 	uint64_t taken_frames;
 	uint32_t in_size; /* bytes of @in so far */
@@ -294,13 +292,8 @@ bool control_poll(void)
 		return false;
 	enum vsock_state state = vsock_poll();
 
-	if (state == VSOCK_OPEN) {
-		bool worked = converse();
-
-		if (worked)
-			c.used = arch_ticks();
-		return worked;
-	}
+	if (state == VSOCK_OPEN)
+		return converse();
 	if (c.begun || (c.dialled && state == VSOCK_CLOSED))
 		lost("connection lost");
 	return dial(state);
@@ -313,12 +306,7 @@ bool control_open(void)
 
 uint64_t control_deadline(void)
 {
-	uint64_t now = arch_ticks();
-	bool lively = now - c.used < ms(QUIET_MS);
-
-	if (!machine_plan()->card.present)
-		return 0;
-	return now + (lively ? ms(1) / LIVELY_PER_MS : ms(QUIET_MS));
+	return machine_plan()->card.present ? arch_ticks() + ms(LOOK_MS) : 0;
 }
 
 void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why,

@@ -30,7 +30,6 @@ struct check {
 };
 
 /* One rule, or several about the same thing. */
-typedef enum bh_error rule_fn(const struct check *c);
 
 static const struct extent high_window = {{GUEST_HIGH_WINDOW_BASE},
 					  GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE};
@@ -54,15 +53,6 @@ static const struct layout layouts[] = {
 static unsigned long long hex(uint64_t v)
 {
 	return v;
-}
-
-static enum bh_error follow(const struct check *c, rule_fn *const rules[], size_t count)
-{
-	enum bh_error error = BH_OK;
-
-	for (size_t i = 0; i < count && error == BH_OK; i++)
-		error = rules[i](c);
-	return error;
 }
 
 /* --- the plan as such --- */
@@ -555,16 +545,19 @@ static enum bh_error check_functions(const struct check *c)
 
 static enum bh_error check_vm(const struct check *c)
 {
-	static rule_fn *const rules[] = {
+	static enum bh_error (*const rules[])(const struct check *c) = {
 		check_identity, check_options, check_cores,	 check_regions, check_images,
 		check_boot,	check_entry,   check_hypervisor, check_console, check_functions,
 	};
 	const uint8_t *bytes = (const uint8_t *)c->vm;
+	enum bh_error error = BH_OK;
 
 	/* All zero: the first byte is, and each one is like the one before it. */
 	if (plan_vm_vacant(c->vm) && memcmp(bytes, bytes + 1, sizeof(*c->vm) - 1) == 0)
 		return BH_OK;
-	return follow(c, rules, ARRAY_SIZE(rules));
+	for (size_t i = 0; i < ARRAY_SIZE(rules) && error == BH_OK; i++)
+		error = rules[i](c);
+	return error;
 }
 
 enum bh_error plan_check(const struct plan *plan, const struct machine *machine,

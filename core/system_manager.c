@@ -129,16 +129,14 @@ static bool take_faults(void)
 	return count != 0;
 }
 
-/* When to look again though nobody calls; 0: never. */
-static uint64_t next_look(const struct plan *plan)
+/* When to look again though nobody calls; 0: never. The card's connection is looked at more often than IOMMUs have to be. */
+static uint64_t next_look(void)
 {
 	uint64_t next = control_deadline();
-	uint64_t faults = arch_ticks() + FAULTS_LOOK_MS * arch_tick_rate() / 1000;
 
-	for (uint32_t i = 0; i < plan->nvms; i++)
-		if (plan->vm[i].nfunctions != 0 && (next == 0 || next > faults))
-			next = faults;
-	return next;
+	return next != 0 || machine_facts()->nfunctions == 0
+		       ? next
+		       : arch_ticks() + FAULTS_LOOK_MS * arch_tick_rate() / 1000;
 }
 
 void system_manager(struct cpu *cpu)
@@ -157,6 +155,6 @@ void system_manager(struct cpu *cpu)
 		worked |= take_faults();
 		end_grace(plan);
 		if (!worked)
-			arch_wait(next_look(plan));
+			arch_wait(next_look());
 	}
 }

@@ -15,7 +15,6 @@
 #define PCI_BAR_END 0x28U
 #define PCI_SUBSYSTEM 0x2cU
 #define PCI_CAPABILITIES 0x34U
-#define PCI_EXTENDED 0x100U /* here the extended capabilities begin */
 #define BAR_64(flags) (((flags)&6) == 4) /* 7.5.1.2.1 */
 
 #define CAP_VENDOR 0x09

@@ -54,7 +54,7 @@ static void add_status(const struct plan_card *card, uint8_t bits)
 	store(card, DEVICE_STATUS, 1, load(card, DEVICE_STATUS, 1) | bits);
 }
 
-static bool reset(const struct plan_card *card)
+bool virtio_reset(const struct plan_card *card)
 {
 	uint64_t deadline = arch_ticks() + RESET_SECONDS * arch_tick_rate();
 
@@ -63,11 +63,6 @@ static bool reset(const struct plan_card *card)
 		if (arch_ticks() > deadline)
 			return false;
 	return true;
-}
-
-void virtio_reset(const struct plan_card *card)
-{
-	reset(card);
 }
 
 static bool negotiate(const struct plan_card *card)
@@ -111,7 +106,7 @@ static bool start_queue(const struct plan_card *card, struct virtq *queue, uint1
 /* The order of 3.1.1. */
 enum bh_error virtio_start(const struct plan_card *card, struct virtq *queues, uint32_t count)
 {
-	if (!reset(card))
+	if (!virtio_reset(card))
 		return BH_NO_DEVICE;
 	add_status(card, ACKNOWLEDGE);
 	add_status(card, DRIVER);

@@ -56,8 +56,8 @@ struct virtq {
  */
 enum bh_error virtio_start(const struct plan_card *card, struct virtq *queues, uint32_t count);
 
-/* Takes all buffers back: nothing reaches memory afterwards (virtio 1.2 2.1.2). */
-void virtio_reset(const struct plan_card *card);
+/* Takes all buffers back: nothing reaches memory afterwards (virtio 1.2 2.1.2). False when the device does not say that it has. */
+bool virtio_reset(const struct plan_card *card);
 
 /* Hands buffer @id of @size bytes at @at to the device, to write (@writable) or to read. */
 void virtq_offer(struct virtq *queue, uint32_t id, pa_t at, uint32_t size, bool writable);

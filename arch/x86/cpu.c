@@ -47,6 +47,8 @@ static void set_formats(void)
 /* The loader has looked at every feature and said what was missing; here only what chooses. */
 enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 {
+	if (info->machine.arch != MACHINE_X86 || info->machine.x86.trampoline.v == 0)
+		return bh_fail(report, BH_BAD_MACHINE, "machine: not described as x86");
 	chosen = (cpuid(1, 0).ecx & CPUID_1_ECX_VMX) != 0 ? &vmx : &svm;
 	memset(x86_msr_bitmap, 0xff, sizeof(x86_msr_bitmap));
 	memset(x86_port_bitmap, 0xff, sizeof(x86_port_bitmap));

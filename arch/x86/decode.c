@@ -12,13 +12,10 @@ static const struct {
 	uint8_t width; /* of the register likewise */
 	bool write;
 	bool immediate;
-	bool sign;
 } opcodes[] = {
-	{0x88, 1, 1, true, false, false},   {0x89, 0, 0, true, false, false},
-	{0x8a, 1, 1, false, false, false},  {0x8b, 0, 0, false, false, false},
-	{0xc6, 1, 1, true, true, false},    {0xc7, 0, 0, true, true, false},
-	{0x1b6, 1, 0, false, false, false}, {0x1b7, 2, 0, false, false, false},
-	{0x1be, 1, 0, false, false, true},  {0x1bf, 2, 0, false, false, true},
+	{0x88, 1, 1, true, false},   {0x89, 0, 0, true, false},	  {0x8a, 1, 1, false, false},
+	{0x8b, 0, 0, false, false},  {0xc6, 1, 1, true, true},	  {0xc7, 0, 0, true, true},
+	{0x1b6, 1, 0, false, false}, {0x1b7, 2, 0, false, false},
 };
 
 struct cursor {
@@ -94,7 +91,6 @@ bool mmio_decode(const uint8_t *bytes, size_t n, struct mmio_op *op)
 		.width = opcodes[i].width != 0 ? opcodes[i].width : (uint8_t)operand,
 		.write = opcodes[i].write,
 		.immediate = opcodes[i].immediate,
-		.sign = opcodes[i].sign,
 	};
 	if (op->immediate ? reg != 0 : !name_register(op, reg, rex))
 		return false;
@@ -116,8 +112,6 @@ uint64_t mmio_loaded(const struct mmio_op *op, uint64_t before, uint64_t value)
 	uint64_t mask = low_bits(op->width) << op->shift;
 
 	value &= low_bits(op->size);
-	if (op->sign && (value >> (8 * op->size - 1)) != 0)
-		value |= ~low_bits(op->size);
 	value = value << op->shift & mask;
 	return op->width < 4 ? (before & ~mask) | value : value;
 }

@@ -17,7 +17,6 @@ struct mmio_op {
 	uint8_t shift; /* 8: AH, CH, DH or BH */
 	bool write;
 	bool immediate;
-	bool sign; /* a load extends the sign */
 };
 
 /*

@@ -206,7 +206,6 @@ struct plan {
 #define CORE_ARCH_PAGES 3
 #define CORE_PAGES_PER_CPU (5 + CORE_ARCH_PAGES)
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
-#define CARD_TABLE_PAGES 8 /* through which its IOMMU sees that, and nothing else */
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
 /* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */

@@ -12,6 +12,9 @@
 /* boot_params' room for a setup header: 0x1f1 to 0x290 (Linux arch/x86/include/uapi/asm/bootparam.h). */
 #define IMAGE_SETUP_MAX 0x9f
 
+#define CARD_TABLE_PAGES                                                                           \
+	8 /* through which the IOMMU sees the card's bounce area, and nothing else */
+
 /* What else is in IMAGE_BOOT of an x86 VM: the resident core need not know. */
 #define GUEST_X86_BOOT_PARAMS 0x0000ULL /* Linux' zero page */
 #define GUEST_X86_START_INFO 0x1000ULL /* PVH's hvm_start_info */

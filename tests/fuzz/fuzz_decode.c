@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	need(op.length >= 2 && op.length <= size && op.length <= INSTRUCTION_MAX);
 	need(op.reg < 16 && op.reg != 4 && (op.shift == 0 || (op.shift == 8 && op.size == 1)));
-	need(op.size <= op.width && op.width <= 8 && !(op.write && op.sign));
+	need(op.size <= op.width && op.width <= 8);
 	need(mmio_decode(data, op.length, &again) && memcmp(&op, &again, sizeof(op)) == 0);
 	for (size_t n = 0; n < op.length; n++)
 		need(!mmio_decode(data, n, &again));

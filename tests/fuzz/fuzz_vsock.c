@@ -189,13 +189,14 @@ enum bh_error virtio_start(const struct plan_card *card, struct virtq *queues, u
 	return d.refuses ? BH_NO_DEVICE : BH_OK;
 }
 
-void virtio_reset(const struct plan_card *card)
+bool virtio_reset(const struct plan_card *card)
 {
 	(void)card;
 	CHECK(m.must_give_up);
 	m.must_give_up = d.up = false;
 	m.state = VSOCK_CLOSED;
 	forget_packets();
+	return true;
 }
 
 void virtq_offer(struct virtq *queue, uint32_t id, pa_t at, uint32_t size, bool writable)

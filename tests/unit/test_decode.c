@@ -14,8 +14,6 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R13 = 13, R15 = 15 };
 
 #define LOAD(size_, width_, reg_) .op = {.size = (size_), .width = (width_), .reg = (reg_)}
 #define HIGH(reg_) .op = {.size = 1, .width = 1, .reg = (reg_), .shift = 8}
-#define SIGN(size_, width_, reg_)                                                                  \
-	.op = {.size = (size_), .width = (width_), .reg = (reg_), .sign = true}
 #define STORE(size_, reg_) .op = {.size = (size_), .width = (size_), .reg = (reg_), .write = true}
 #define CONSTANT(size_, value_)                                                                    \
 	.op = {.size = (size_),                                                                    \
@@ -70,8 +68,8 @@ static const struct {
 	{"movzwl (%rdi),%ecx", 3, {0x0f, 0xb7, 0x0f}, LOAD(2, 4, RCX)},
 	{"movzwq (%rdi),%rcx", 4, {0x48, 0x0f, 0xb7, 0x0f}, LOAD(2, 8, RCX)},
 	{"movzbw (%rdi),%cx", 4, {0x66, 0x0f, 0xb6, 0x0f}, LOAD(1, 2, RCX)},
-	{"movsbl (%rdi),%ecx", 3, {0x0f, 0xbe, 0x0f}, SIGN(1, 4, RCX)},
-	{"movswq (%rdi),%r8", 4, {0x4c, 0x0f, 0xbf, 0x07}, SIGN(2, 8, R8)},
+	{"movsbl (%rdi),%ecx", 0, {0x0f, 0xbe, 0x0f}, {0}},
+	{"movswq (%rdi),%r8", 0, {0x4c, 0x0f, 0xbf, 0x07}, {0}},
 	{"mov %eax,%ecx", 0, {0x89, 0xc1}, {0}},
 	{"movzbl %al,%ecx", 0, {0x0f, 0xb6, 0xc8}, {0}},
 	{"C7 /1", 0, {0xc7, 0x0f, 1, 0, 0, 0}, {0}},
@@ -101,7 +99,6 @@ static void same(const struct mmio_op *a, const struct mmio_op *b)
 	assert_int_equal(a->shift, b->shift);
 	assert_int_equal(a->write, b->write);
 	assert_int_equal(a->immediate, b->immediate);
-	assert_int_equal(a->sign, b->sign);
 	assert_true(a->value == b->value);
 }
 
@@ -159,7 +156,7 @@ static void every_opcode_and_operand(void **state)
 		bytes[at + 2] = sib;
 		bool store = code == 0x88 || code == 0x89, load = code == 0x8a || code == 0x8b;
 		bool constant = code == 0xc6 || code == 0xc7;
-		bool extended = code == 0x1b6 || code == 0x1b7 || code == 0x1be || code == 0x1bf;
+		bool extended = code == 0x1b6 || code == 0x1b7;
 		uint32_t reg = (modrm >> 3 & 7U) | (prefix == 0x44 ? 8U : 0);
 		bool byte = code == 0x88 || code == 0x8a;
 		bool rex = prefix != 0 && prefix != 0x66;
@@ -202,13 +199,8 @@ static void what_loads_leave(void **state)
 	assert_true(mmio_loaded(&op, before, value) == value);
 	op = (struct mmio_op){.size = 1, .width = 4};
 	assert_true(mmio_loaded(&op, before, value) == 0x88);
-	op.sign = true;
-	assert_true(mmio_loaded(&op, before, value) == 0xffffff88);
-	assert_true(mmio_loaded(&op, before, 0x77) == 0x77);
-	op.width = 8;
-	assert_true(mmio_loaded(&op, before, value) == 0xffffffffffffff88);
-	op = (struct mmio_op){.size = 1, .width = 2, .sign = true};
-	assert_true(mmio_loaded(&op, before, value) == 0x112233445566ff88);
+	op.width = 2;
+	assert_true(mmio_loaded(&op, before, value) == 0x1122334455660088);
 }
 
 static void what_stores_write(void **state)

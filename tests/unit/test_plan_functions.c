@@ -343,7 +343,7 @@ static void devices_cost_tables(void **state)
 	(void)state;
 	vm->ndevices = 2;
 	assert_int_equal(plan_vm_bytes(&machine, vm) - without,
-			 (VM_DMA_PAGES + 3ULL + 2 * VM_FUNCTION_PAGES) * PAGE_SIZE);
+			 (VM_DMA_PAGES + 3ULL + 2 * VM_FUNCTION_PAGES + VM_MSIX_PAGES) * PAGE_SIZE);
 	machine.arch = MACHINE_X86;
 	vm->ndevices = 0;
 	without = plan_vm_bytes(&machine, vm);
