@@ -48,6 +48,13 @@ def test_the_manifests_own_refusals(card, change, error, sentence):
     assert answer.status in (400, 409) and answer.json["error"] == error and answer.json["message"].startswith(sentence)
 
 
+def test_functions_are_the_manifests(card):
+    """The card plans when a VM is started: until then it only reads what is wanted."""
+    wanted = {**GOOD, "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True}
+    assert card.ask("POST", VMS, wanted).status == 201
+    assert card.ask("GET", VMS + "/" + GOOD["name"]).json["spec"] == wanted
+
+
 def test_paths_and_methods(card):
     card.define()
     for method, path, status, error in [

@@ -224,7 +224,7 @@ static int put_properties(void *tree, const json_t *json)
 	if (error == 0)
 		error = put_devices(tree, json_object_get(json, "devices"));
 	if (error == 0 && json_is_true(json_object_get(json, "dma_trusted")))
-		error = fdt_property(tree, "dma-trusted", "", 0);
+		error = fdt_property_u32(tree, "dma-trusted", 1);
 	return error;
 }
 

@@ -103,7 +103,7 @@ PROPERTIES = {
     "autostart": ("autostart", lambda value: bool(one_cell(value))),
     "restart-limit": ("restart", restart_value),
     "devices": ("devices", texts_value),
-    "dma-trusted": ("dma_trusted", lambda value: True),
+    "dma-trusted": ("dma_trusted", lambda value: bool(one_cell(value))),
 }
 
 
