@@ -50,8 +50,9 @@ struct machine_bar {
 	pa_t base;
 	uint64_t size; /* a power of two; 0: no memory BAR here */
 	uint32_t flags; /* the low four bits of its register (PCIe 6.0 7.5.1.2.1) */
-	uint32_t kept_page; /* x86: the pages that hold MSI-X structures, which no guest may have: the first */
-	uint32_t kept_pages; /* and how many; 0: none */
+	/* x86: the pages that hold MSI-X structures, which no guest may have */
+	uint32_t kept_page;
+	uint32_t kept_pages;
 	uint32_t reserved;
 };
 

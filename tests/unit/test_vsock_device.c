@@ -46,7 +46,8 @@ static void boot(void)
 	put32(0x04, 1); /* features, the second word: VERSION_1 */
 	put32(0x18, VIRTQ_SIZE);
 	put32(CID, OUR_CID);
-	info->plan.card = (struct plan_card){.present = 1, .function = MACHINE_NONE,
+	info->plan.card = (struct plan_card){.present = 1,
+					     .function = MACHINE_NONE,
 					     .port = PROTOCOL_PORT,
 					     .registers = {pa(REGISTERS), PAGE_SIZE},
 					     .notify = NOTIFY,
