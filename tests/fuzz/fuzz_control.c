@@ -74,6 +74,11 @@ uint64_t arch_ticks(void)
 	return now;
 }
 
+uint64_t host_now(void)
+{
+	return now;
+}
+
 uint64_t arch_tick_rate(void)
 {
 	return HOST_TICK_RATE;
