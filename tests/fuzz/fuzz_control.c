@@ -449,7 +449,7 @@ static uint32_t take_request(uint16_t type, uint8_t which)
 {
 	static struct {
 		uint32_t size;
-		uint64_t tree[128];
+		uint64_t tree[256]; /* the largest holds a struct plan_vm */
 	} made[TYPES][256], *m;
 
 	m = &made[type][which];
