@@ -48,6 +48,11 @@ def until(condition, what):
     return value
 
 
+def mind_interrupts():
+    """As on a terminal: a shell has what it starts in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Demo:
     """tools/run without a terminal; what it says is in a file."""
 
@@ -55,7 +60,8 @@ class Demo:
         self.out = out
         with open(out, "wb") as f:
             self.process = subprocess.Popen([RUN, "--arch", platform.backend.arch, "--build", platform.backend.build, *FIRMWARE,
-                                             *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=f, stderr=f)
+                                             *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=f, stderr=f,
+                                            preexec_fn=mind_interrupts)
 
     def text(self):
         return self.out.read_bytes().decode("utf-8", "replace").replace(ERASE, "\n").replace("\r", "")
