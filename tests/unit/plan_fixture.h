@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -135,5 +136,27 @@ struct broken {
 	}
 
 #define BREAK_CASE(name, statement, error) {#name, break_##name, error},
+
+/* Runs @count tests, and @test with each of @nbroken plans as its state; what main() returns. */
+static inline int run_with_broken(const struct CMUnitTest *tests, size_t count,
+				  const struct broken *broken, size_t nbroken,
+				  CMUnitTestFunction test)
+{
+	struct CMUnitTest *all = calloc(count + nbroken, sizeof(*all));
+
+	if (all == NULL)
+		return 1;
+	memcpy(all, tests, count * sizeof(*tests));
+	for (size_t i = 0; i < nbroken; i++)
+		all[count + i] = (struct CMUnitTest){
+			.name = broken[i].name,
+			.test_func = test,
+			.initial_state = (void *)(uintptr_t)&broken[i],
+		};
+	int failed = _cmocka_run_group_tests("tests", all, count + nbroken, NULL, NULL);
+
+	free(all);
+	return failed;
+}
 
 #endif

@@ -186,14 +186,6 @@ int main(void)
 		cmocka_unit_test(overlap_names_both_owners),
 		cmocka_unit_test(flipped_bits_never_pass),
 	};
-	static struct CMUnitTest all[ARRAY_SIZE(tests) + ARRAY_SIZE(broken)];
 
-	memcpy(all, tests, sizeof(tests));
-	for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
-		all[ARRAY_SIZE(tests) + i] = (struct CMUnitTest){
-			.name = broken[i].name,
-			.test_func = test_broken,
-			.initial_state = (void *)(uintptr_t)&broken[i],
-		};
-	return cmocka_run_group_tests(all, NULL, NULL);
+	return run_with_broken(tests, ARRAY_SIZE(tests), broken, ARRAY_SIZE(broken), test_broken);
 }

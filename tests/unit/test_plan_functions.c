@@ -466,6 +466,48 @@ static void trusted_dma_is_printed_loudly(void **state)
 	assert_null(strstr(printed, "DMA OF db"));
 }
 
+/* --- pages with MSI-X structures --- */
+
+static void place_msix(uint8_t bar, uint32_t table, uint8_t pba_bar, uint32_t pba)
+{
+	struct machine_function *f = &machine.function[NET];
+
+	f->msix = 0x70;
+	f->msix_vectors = 300; /* 4800 bytes, and 40 of pending bits */
+	f->msix_bar = bar;
+	f->msix_offset = table;
+	f->pba_bar = pba_bar;
+	f->pba_offset = pba;
+	for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++)
+		f->bar[b].kept_page = f->bar[b].kept_pages = 0;
+	plan_mark_functions(&machine);
+}
+
+static void assert_kept(uint32_t bar, uint32_t page, uint32_t pages)
+{
+	assert_int_equal(machine.function[NET].bar[bar].kept_page, page);
+	assert_int_equal(machine.function[NET].bar[bar].kept_pages, pages);
+}
+
+static void pages_of_messages_are_kept_on_x86(void **state)
+{
+	(void)state;
+	machine.arch = MACHINE_X86;
+	place_msix(4, 0x1000, 4, 0x3ff0 - 0x30); /* with what is between them */
+	assert_kept(4, 1, 3);
+	assert_kept(1, 0, 0);
+	place_msix(4, 0x2000, 4, 0x800); /* the other way round */
+	assert_kept(4, 0, 4);
+	place_msix(4, 0x1800, 1, 0x100); /* in two BARs */
+	assert_kept(4, 1, 2);
+	assert_kept(1, 0, 1);
+	place_msix(4, 0x3000, 4, 0); /* beyond its end: malformed */
+	assert_kept(4, 0, 0);
+	machine.arch = MACHINE_ARM64;
+	place_msix(4, 0x1000, 4, 0x3000);
+	assert_kept(4, 0, 0);
+}
+
 /* --- plans that are broken --- */
 
 #define WEB (plan.vm[0])
@@ -583,15 +625,8 @@ int main(void)
 		T(devices_are_printed),
 		T(trusted_dma_is_printed_loudly),
 		T(trust_is_all_that_no_iommu_needs),
+		T(pages_of_messages_are_kept_on_x86),
 	};
-	static struct CMUnitTest all[ARRAY_SIZE(tests) + ARRAY_SIZE(broken)];
 
-	memcpy(all, tests, sizeof(tests));
-	for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
-		all[ARRAY_SIZE(tests) + i] = (struct CMUnitTest){
-			.name = broken[i].name,
-			.test_func = test_broken,
-			.initial_state = (void *)(uintptr_t)&broken[i],
-		};
-	return cmocka_run_group_tests(all, NULL, NULL);
+	return run_with_broken(tests, ARRAY_SIZE(tests), broken, ARRAY_SIZE(broken), test_broken);
 }
