@@ -2,6 +2,8 @@
 /* The VMs' consoles: two rings each. The guest never waits for the system manager. */
 #include "core.h"
 
+#include <string.h>
+
 void console_put(struct vm *vm, uint8_t byte)
 {
 	struct console *c = &vm->shared.console;
@@ -15,7 +17,7 @@ void console_put(struct vm *vm, uint8_t byte)
 		c->dropped++;
 	}
 	spin_unlock(&c->tx_lock);
-	/* With the fence in console_take(): either it sees this byte, or we see that it had taken all before. */
+	/* With the fence in take(): either it sees this byte, or we see that it had taken all before. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (load_acquire(&c->tx_tail) == head)
 		system_manager_wake();
@@ -40,7 +42,7 @@ bool console_pending(struct vm *vm)
 	return c->rx_tail != load_acquire(&c->rx_head);
 }
 
-uint32_t console_take(struct vm *vm, char *bytes, uint32_t size)
+static uint32_t take(struct vm *vm, char *bytes, uint32_t size)
 {
 	struct console *c = &vm->shared.console;
 	uint32_t tail = c->tx_tail;
@@ -53,6 +55,15 @@ uint32_t console_take(struct vm *vm, char *bytes, uint32_t size)
 	store_release(&c->tx_tail, tail + size);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return size;
+}
+
+uint32_t console_take(struct vm *vm, char *bytes, uint32_t size)
+{
+	uint32_t begun = vm->line_length;
+
+	memcpy(bytes, vm->line, begun);
+	vm->line_length = 0;
+	return begun + take(vm, bytes + begun, size - begun);
 }
 
 bool console_input(struct vm *vm, uint8_t byte)
@@ -79,7 +90,7 @@ static void flush_line(struct vm *vm)
 bool console_mirror(struct vm *vm)
 {
 	char bytes[64];
-	uint32_t count = console_take(vm, bytes, sizeof(bytes));
+	uint32_t count = take(vm, bytes, sizeof(bytes));
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (bytes[i] == '\n' || vm->line_length == sizeof(vm->line) - 1)

@@ -144,7 +144,10 @@ void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why
 
 /* ---- console.c ---- */
 
-/* Takes what @vm wrote, at most @size bytes; how many. Only the system manager. */
+/*
+ * Takes what @vm wrote, at most @size bytes, which hold a line of the log (vm->line)
+ * at least: one that was begun there is not cut in two. How many. Only the system manager.
+ */
 uint32_t console_take(struct vm *vm, char *bytes, uint32_t size);
 
 /* Input from the operator for @vm; false when its ring is full. */

@@ -190,7 +190,7 @@ static void edit(char c)
 
 static bool show_console(void)
 {
-	char bytes[64];
+	char bytes[sizeof(attached->line)];
 	uint32_t count = console_take(attached, bytes, sizeof(bytes));
 
 	for (uint32_t i = 0; i < count; i++)

@@ -62,9 +62,10 @@ def test_steps_of_start_and_stop(tap, managed):
 
 def test_steps_of_abort(tap, managed):
     managed.run("stays", "echo", 3)
-    managed.run("evil", f"load at={1 << 36:#x}", 1, guest="hostile")
-    managed.is_now("evil", "stopped")
+    managed.define("evil", f"load at={1 << 36:#x}", 1, guest="hostile")
+    managed.do("evil", "start")
     had(managed, tap, "evil", "aborted")
+    managed.is_now("evil", "stopped")
     managed.until(lambda: "evil: abort 6/6" in managed.logs(), "the log lacks the abort's end")
     reason = next(r for r in events(tap, "evil") if r[0] == "aborted")[2]
     facts = r", address 0x\w+, pc 0x\w+, syndrome 0x\w+"
