@@ -107,11 +107,11 @@ static void scrub(struct cpu *cpu)
 		share++;
 	for (uint32_t r = 0; r < plan->nregions; r++) {
 		const struct plan_region *region = &plan->region[r];
-		uint64_t pages = region->size / PAGE_SIZE;
+		uint64_t pages = region->extent.size / PAGE_SIZE;
 		uint64_t from = pages * share / plan->ncores * PAGE_SIZE;
 		uint64_t to = pages * (share + 1) / plan->ncores * PAGE_SIZE;
 
-		arch_zero(pa_to_ptr(pa(region->pa.v + from)), to - from);
+		arch_zero(pa_to_ptr(pa(region->extent.base.v + from)), to - from);
 	}
 }
 

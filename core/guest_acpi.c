@@ -253,7 +253,7 @@ static uint32_t region_node(const struct tables *t, const struct plan_region *re
 	const struct machine *m = t->machine;
 
 	for (uint32_t i = 0; i < m->nmemory; i++) {
-		if (range_inside(region->pa.v, 1, m->memory[i].extent.base.v,
+		if (range_inside(region->extent.base.v, 1, m->memory[i].extent.base.v,
 				 m->memory[i].extent.size))
 			return m->memory[i].node;
 	}
@@ -304,7 +304,7 @@ static void add_region_node(struct tables *t, const struct plan_region *region)
 	add(t, region_node(t, region), 4);
 	add_zeroes(t, 2);
 	add(t, region->gpa.v, 8);
-	add(t, region->size, 8);
+	add(t, region->extent.size, 8);
 	add_zeroes(t, 4);
 	add(t, ENABLED, 4);
 	add_zeroes(t, 8);

@@ -72,14 +72,11 @@ static void map_memory(const struct vm *vm, bool on)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 
-	for (uint32_t r = 0; r < plan->nregions; r++) {
-		struct extent extent = {plan->region[r].pa, plan->region[r].size};
-
+	for (uint32_t r = 0; r < plan->nregions; r++)
 		if (on)
-			own_map(extent, PT_DATA);
+			own_map(plan->region[r].extent, PT_DATA);
 		else
-			own_unmap(extent);
-	}
+			own_unmap(plan->region[r].extent);
 }
 
 void vm_scrub_begin(struct vm *vm)

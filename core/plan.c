@@ -895,7 +895,7 @@ static struct extent next_taken(const struct plan *plan, uint64_t at)
 		const struct plan_vm *vm = &plan->vm[i];
 
 		for (uint32_t k = 0; k < vm->nregions; k++)
-			lower(&lowest, vm->region[k].pa.v, vm->region[k].size, at);
+			lower(&lowest, vm->region[k].extent.base.v, vm->region[k].extent.size, at);
 		lower(&lowest, vm->hypervisor.base.v, vm->hypervisor.size, at);
 	}
 	return lowest;
@@ -998,7 +998,7 @@ static bool add_region(const struct guest_layout *layout, struct plan_vm *vm, ui
 			piece = layout->hole_base - to;
 		if (vm->nregions == CONFIG_MAX_REGIONS_PER_VM)
 			return false;
-		vm->region[vm->nregions++] = (struct plan_region){gpa(to), pa(at), piece};
+		vm->region[vm->nregions++] = (struct plan_region){gpa(to), {pa(at), piece}};
 		at += piece;
 		size -= piece;
 	}

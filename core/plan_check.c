@@ -9,6 +9,7 @@
 
 #define SPI_FIRST 32U
 #define PA_MAX ((uint64_t)1 << 52)
+#define GUEST_END ((uint64_t)1 << GUEST_IPA_BITS)
 #define VMID_MAX 255 /* 8-bit VMIDs are all that every core has */
 #define KASLR_SEED_BYTES 8
 
@@ -36,7 +37,7 @@ static const struct extent high_window = {{GUEST_HIGH_WINDOW_BASE},
 
 static const struct layout layouts[] = {
 	[MACHINE_ARM64] = {.base = GUEST_RAM_BASE,
-			   .hole = UINT64_MAX,
+			   .hole = GUEST_END,
 			   .images = GUEST_RAM_BASE,
 			   .window = {{GUEST_WINDOW_BASE}, GUEST_WINDOW_END - GUEST_WINDOW_BASE}},
 	[MACHINE_X86] = {.base = 0,
@@ -49,11 +50,6 @@ static const struct layout layouts[] = {
 
 #define REFUSE(c, ...) bh_fail((c)->report, BH_BAD_PLAN, "plan: " __VA_ARGS__)
 #define REFUSE_VM(c, text, ...) REFUSE(c, "VM %s: " text, (c)->vm->name, __VA_ARGS__)
-
-static unsigned long long hex(uint64_t v)
-{
-	return v;
-}
 
 /* --- the plan as such --- */
 
@@ -118,9 +114,7 @@ static bool get_claim(const struct plan *plan, uint32_t index, struct claim *cla
 		const struct plan_vm *vm = &plan->vm[i];
 
 		if (index < vm->nregions) {
-			const struct plan_region *region = &vm->region[index];
-
-			*claim = (struct claim){{region->pa, region->size}, "VM ", vm->name};
+			*claim = (struct claim){vm->region[index].extent, "VM ", vm->name};
 			return true;
 		}
 		index -= vm->nregions;
@@ -137,17 +131,17 @@ static enum bh_error check_claim(const struct check *c, const struct claim *clai
 	struct claim other;
 
 	if (claim->extent.size == 0 || !is_aligned(claim->extent.base.v, PAGE_SIZE))
-		return REFUSE(c, "%s%s: extent 0x%llx is empty or not aligned", claim->what,
-			      claim->vm, hex(claim->extent.base.v));
+		return REFUSE(c, "%s%s: extent 0x%lx is empty or not aligned", claim->what,
+			      claim->vm, claim->extent.base.v);
 	if (!is_usable(c->machine, claim->extent))
-		return REFUSE(c, "%s%s: 0x%llx to 0x%llx is not usable memory", claim->what,
-			      claim->vm, hex(claim->extent.base.v), hex(extent_end(claim->extent)));
+		return REFUSE(c, "%s%s: 0x%lx to 0x%lx is not usable memory", claim->what,
+			      claim->vm, claim->extent.base.v, extent_end(claim->extent));
 	for (uint32_t i = 0; i < index && get_claim(c->plan, i, &other); i++) {
 		if (extent_overlap(claim->extent, other.extent))
 			return bh_fail(c->report, BH_OVERLAP,
-				       "plan: %s%s at 0x%llx overlaps %s%s at 0x%llx", claim->what,
-				       claim->vm, hex(claim->extent.base.v), other.what, other.vm,
-				       hex(other.extent.base.v));
+				       "plan: %s%s at 0x%lx overlaps %s%s at 0x%lx", claim->what,
+				       claim->vm, claim->extent.base.v, other.what, other.vm,
+				       other.extent.base.v);
 	}
 	return BH_OK;
 }
@@ -158,8 +152,8 @@ static enum bh_error check_memory(const struct check *c)
 	enum bh_error error;
 
 	if (!is_aligned(c->plan->core.base.v, BLOCK_SIZE))
-		return REFUSE(c, "the hypervisor's extent 0x%llx is not aligned to 2 MiB",
-			      hex(c->plan->core.base.v));
+		return REFUSE(c, "the hypervisor's extent 0x%lx is not aligned to 2 MiB",
+			      c->plan->core.base.v);
 	for (uint32_t i = 0; get_claim(c->plan, i, &claim); i++) {
 		error = check_claim(c, &claim, i);
 		if (error != BH_OK)
@@ -259,21 +253,18 @@ static enum bh_error check_regions(const struct check *c)
 		return REFUSE_VM(c, "%u extents of RAM; 1 to %u are allowed", vm->nregions,
 				 CONFIG_MAX_REGIONS_PER_VM);
 	for (uint32_t i = 0; i < vm->nregions; i++) {
-		const struct plan_region *region = &vm->region[i];
+		struct extent ram = vm->region[i].extent;
+		uint64_t limit = next < layout->hole ? layout->hole : GUEST_END;
 
-		if (region->size == 0 || !is_aligned(region->size, BLOCK_SIZE) ||
-		    !is_aligned(region->pa.v, BLOCK_SIZE))
-			return REFUSE_VM(c, "RAM at 0x%llx is empty or not aligned",
-					 hex(region->pa.v));
-		if (region->gpa.v != next)
-			return REFUSE_VM(c, "RAM at guest address 0x%llx; 0x%llx is due",
-					 hex(region->gpa.v), hex(next));
-		if (next < layout->hole && region->size > layout->hole - next)
-			return REFUSE_VM(c, "RAM at guest address 0x%llx reaches 0x%llx", hex(next),
-					 hex(layout->hole));
-		if (!add_ok(next, region->size, &next) || next > (uint64_t)1 << GUEST_IPA_BITS)
-			return REFUSE_VM(c, "RAM leaves the guest's %u bits of address",
-					 GUEST_IPA_BITS);
+		if (ram.size == 0 || !is_aligned(ram.base.v | ram.size, BLOCK_SIZE))
+			return REFUSE_VM(c, "RAM at 0x%lx is empty or not aligned", ram.base.v);
+		if (vm->region[i].gpa.v != next)
+			return REFUSE_VM(c, "RAM at guest address 0x%lx; 0x%lx is due",
+					 vm->region[i].gpa.v, next);
+		if (ram.size > limit - next)
+			return REFUSE_VM(c, "RAM at guest address 0x%lx reaches 0x%lx", next,
+					 limit);
+		next += ram.size;
 		if (next == layout->hole)
 			next += layout->hole_size;
 	}
@@ -309,11 +300,11 @@ static enum bh_error check_image(const struct check *c, uint32_t slot)
 		return BH_OK;
 	if (!in_low_ram(c, image->to.v, image->size) ||
 	    (slot != IMAGE_BOOT && image->to.v < c->layout->images))
-		return REFUSE_VM(c, "image %u at 0x%llx is not in its RAM", slot, hex(image->to.v));
+		return REFUSE_VM(c, "image %u at 0x%lx is not in its RAM", slot, image->to.v);
 	/* All of a VM's images or none: one without a place is not in the store either. */
 	if (plan_vm_kept(vm) && !is_stored(c->plan, image))
-		return REFUSE_VM(c, "image %u comes from 0x%llx, which holds no image", slot,
-				 hex(image->from.v));
+		return REFUSE_VM(c, "image %u comes from 0x%lx, which holds no image", slot,
+				 image->from.v);
 	for (uint32_t i = 0; i < slot; i++) {
 		if (range_overlap(image->to.v, image->size, vm->image[i].to.v, vm->image[i].size))
 			return bh_fail(c->report, BH_OVERLAP,
@@ -343,7 +334,7 @@ static enum bh_error check_boot(const struct check *c)
 
 	if (!is_boot_place(c, boot->to) || boot->size > GUEST_BOOT_MAX ||
 	    !in_low_ram(c, boot->to.v, GUEST_BOOT_MAX))
-		return REFUSE_VM(c, "its boot image of %llu bytes has no place", hex(boot->size));
+		return REFUSE_VM(c, "its boot image of %lu bytes has no place", boot->size);
 	if (!has_seed(boot, vm->rng_seed_offset, GUEST_RNG_SEED_BYTES))
 		return REFUSE_VM(c, "%s is not in its boot image", "rng-seed");
 	if (!has_seed(boot, vm->kaslr_seed_offset, KASLR_SEED_BYTES))
@@ -378,8 +369,8 @@ static enum bh_error check_images(const struct check *c)
 static enum bh_error check_entry(const struct check *c)
 {
 	return is_entry(c) ? BH_OK
-			   : REFUSE_VM(c, "its entry 0x%llx is not where its kernel begins",
-				       hex(c->vm->entry.v));
+			   : REFUSE_VM(c, "its entry 0x%lx is not where its kernel begins",
+				       c->vm->entry.v);
 }
 
 /* What plan.h promises for a VM's tables and rings, counted anew. */
@@ -408,9 +399,9 @@ static enum bh_error check_hypervisor(const struct check *c)
 	if (!is_aligned(e.base.v | e.size, apart ? BLOCK_SIZE : PAGE_SIZE) ||
 	    e.size < hypervisor_bytes(c) || (!apart && c->plan->nimages != 0 && !plan_vm_kept(vm)))
 		return REFUSE_VM(c,
-				 "the hypervisor's extent 0x%llx for it is too small, "
+				 "the hypervisor's extent 0x%lx for it is too small, "
 				 "not aligned or not for it",
-				 hex(e.base.v));
+				 e.base.v);
 	for (const struct plan_vm *other = c->plan->vm; other < vm; other++)
 		if (extent_overlap(e, other->hypervisor))
 			return bh_fail(c->report, BH_OVERLAP,
@@ -533,7 +524,7 @@ static enum bh_error check_functions(const struct check *c)
 	enum bh_error error = BH_OK;
 
 	if (vm->nfunctions > PLAN_MAX_FUNCTIONS ||
-	    (vm->nfunctions != 0 && last->gpa.v + last->size > GUEST_HIGH_WINDOW_BASE))
+	    (vm->nfunctions != 0 && last->gpa.v + last->extent.size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE_VM(c, "%u functions, or too much RAM beside them", vm->nfunctions);
 	if (!may_have_lpis(c))
 		return REFUSE_VM(c, "with this interrupt controller one VM alone may have %s",

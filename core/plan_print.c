@@ -187,9 +187,9 @@ static void print_vm(struct printer *p, const struct plan *plan, const struct pl
 		const struct plan_region *region = &vm->region[i];
 
 		add(p, "  memory: ");
-		add_range(p, region->pa.v, region->size);
+		add_range(p, region->extent.base.v, region->extent.size);
 		add(p, " (");
-		add_size(p, region->size);
+		add_size(p, region->extent.size);
 		add(p, "), in the guest at 0x%010llx", (unsigned long long)region->gpa.v);
 		end_line(p);
 	}

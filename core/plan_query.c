@@ -8,10 +8,11 @@ pa_t plan_translate(const struct plan_vm *vm, gpa_t at, uint64_t *left)
 		const struct plan_region *region = &vm->region[i];
 		uint64_t offset = at.v - region->gpa.v;
 
-		if (at.v < region->gpa.v || offset >= region->size)
-			continue;
-		*left = region->size - offset;
-		return pa(region->pa.v + offset);
+		/* One that is below the region wraps: far beyond its size. */
+		if (offset < region->extent.size) {
+			*left = region->extent.size - offset;
+			return pa(region->extent.base.v + offset);
+		}
 	}
 	*left = 0;
 	return pa(0);
@@ -28,7 +29,7 @@ uint64_t plan_vm_memory(const struct plan_vm *vm)
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < vm->nregions; i++)
-		bytes += vm->region[i].size;
+		bytes += vm->region[i].extent.size;
 	return bytes;
 }
 

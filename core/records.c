@@ -190,9 +190,7 @@ enum bh_error ledger_take_vm(const struct plan_vm *vm, uint32_t index)
 	if (error != BH_OK)
 		return error;
 	while (done < vm->nregions && error == BH_OK) {
-		error = ledger_take(&ledger,
-				    (struct extent){vm->region[done].pa, vm->region[done].size},
-				    OWNER_VM, index);
+		error = ledger_take(&ledger, vm->region[done].extent, OWNER_VM, index);
 		done += error == BH_OK;
 	}
 	if (error != BH_OK)
@@ -203,8 +201,7 @@ enum bh_error ledger_take_vm(const struct plan_vm *vm, uint32_t index)
 void ledger_give_vm(const struct plan_vm *vm, uint32_t nregions)
 {
 	for (uint32_t r = 0; r < nregions; r++)
-		ledger_give(&ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
-			    MEMORY_CLEAN);
+		ledger_give(&ledger, vm->region[r].extent, MEMORY_CLEAN);
 	if (!extent_inside(vm->hypervisor, plan.core))
 		ledger_give(&ledger, vm->hypervisor, MEMORY_CLEAN);
 }

@@ -28,11 +28,8 @@ static pa_t make_root(const struct pt_format *format, struct page_pool *pool)
 
 static void map_ram(const struct plan_vm *plan, const struct page_table *table)
 {
-	for (uint32_t i = 0; i < plan->nregions; i++) {
-		struct extent ram = {plan->region[i].pa, plan->region[i].size};
-
-		guest_map(table, plan->region[i].gpa, ram, PT_GUEST_RAM);
-	}
+	for (uint32_t i = 0; i < plan->nregions; i++)
+		guest_map(table, plan->region[i].gpa, plan->region[i].extent, PT_GUEST_RAM);
 }
 
 /* What the VM's functions reach: its RAM, and what the architecture adds. */

@@ -144,8 +144,7 @@ static bool owners_match(const struct ledger *ledger, const struct plan *plan)
 		const struct plan_vm *vm = &plan->vm[v];
 
 		for (uint32_t r = 0; r < vm->nregions; r++)
-			if (!owned(ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
-				   OWNER_VM, v))
+			if (!owned(ledger, vm->region[r].extent, OWNER_VM, v))
 				return false;
 		if (plan_vm_apart(plan, vm) && !owned(ledger, vm->hypervisor, OWNER_HYPERVISOR, v))
 			return false;

@@ -35,11 +35,10 @@ enum plan_entry {
 	ENTRY_X86_PVH, /* 32-bit protected mode, ebx: hvm_start_info */
 };
 
-/* Guest RAM: [gpa, gpa + size) is [pa, pa + size). All three multiples of BLOCK_SIZE. */
+/* Guest RAM: @extent, which the guest finds at @gpa. All three numbers are multiples of BLOCK_SIZE. */
 struct plan_region {
 	gpa_t gpa;
-	pa_t pa;
-	uint64_t size;
+	struct extent extent;
 };
 
 /* Bytes that stand in the VM's memory before start: copied there from the store, or streamed by the card. */

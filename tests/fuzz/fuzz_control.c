@@ -135,7 +135,8 @@ static void obey(uint32_t index)
 	if (box->command == COMMAND_NONE)
 		return;
 	for (uint32_t r = 0; r < plan->nregions && box->command == COMMAND_SCRUB; r++)
-		__wrap_arch_zero(pa_to_ptr(plan->region[r].pa), plan->region[r].size);
+		__wrap_arch_zero(pa_to_ptr(plan->region[r].extent.base),
+				 plan->region[r].extent.size);
 	box->state = states[box->command];
 	box->command = COMMAND_NONE;
 }
@@ -604,7 +605,7 @@ static void check_vm(uint32_t slot)
 	CHECK(vm->state == VM_STOPPED || vm->state == VM_LOADING || vm->state == VM_LOADED ||
 	      vm->state == VM_RUNNING);
 	for (uint32_t r = 0; r < plan->nregions; r++)
-		CHECK((host_access(plan->region[r].pa) != 0) == (vm->state == VM_LOADING));
+		CHECK((host_access(plan->region[r].extent.base) != 0) == (vm->state == VM_LOADING));
 	for (uint32_t i = 0; i < plan->ncores; i++)
 		CHECK(cpu_record(plan->core[i])->mailbox.state ==
 		      (vm->state == VM_RUNNING ? CORE_RUNNING : CORE_IDLE));

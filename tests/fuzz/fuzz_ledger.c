@@ -86,8 +86,7 @@ static void add_to_plan(struct extent extent, uint32_t who)
 	else if (who == 2)
 		plan.images[plan.nimages++] = extent;
 	else
-		vm->region[vm->nregions++] =
-			(struct plan_region){.pa = extent.base, .size = extent.size};
+		vm->region[vm->nregions++] = (struct plan_region){.extent = extent};
 }
 
 static bool plan_has_room(uint32_t who)
@@ -125,7 +124,7 @@ static void give(void)
 	struct plan_vm *vm = &plan.vm[input_byte() % 6];
 	uint32_t r = input_byte() % CONFIG_MAX_REGIONS_PER_VM;
 	enum memory_state to = input_byte() % 2 ? MEMORY_CLEAN : MEMORY_DIRTY;
-	struct extent extent = {vm->region[r].pa, vm->region[r].size};
+	struct extent extent = vm->region[r].extent;
 
 	if (r >= vm->nregions)
 		return;

@@ -132,8 +132,7 @@ static enum bh_error take_vm(uint32_t index)
 	enum bh_error error = BH_OK;
 
 	for (uint32_t r = 0; r < vm->nregions && error == BH_OK; r++)
-		error = ledger_take(&ledger, (struct extent){vm->region[r].pa, vm->region[r].size},
-				    OWNER_VM, index);
+		error = ledger_take(&ledger, vm->region[r].extent, OWNER_VM, index);
 	if (error == BH_OK && plan_vm_apart(&plan, vm))
 		error = ledger_take(&ledger, vm->hypervisor, OWNER_HYPERVISOR, index);
 	return error;

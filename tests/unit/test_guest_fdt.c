@@ -32,8 +32,9 @@ static int setup(void **state)
 	vm->core[0] = 1;
 	vm->core[1] = 3;
 	vm->nregions = 2;
-	vm->region[0] = (struct plan_region){{GUEST_RAM_BASE}, {0x80000000}, 512 * MIB};
-	vm->region[1] = (struct plan_region){{GUEST_RAM_BASE + 512 * MIB}, {0xc0000000}, 512 * MIB};
+	vm->region[0] = (struct plan_region){{GUEST_RAM_BASE}, {{0x80000000}, 512 * MIB}};
+	vm->region[1] =
+		(struct plan_region){{GUEST_RAM_BASE + 512 * MIB}, {{0xc0000000}, 512 * MIB}};
 	vm->image[IMAGE_INITRD] = (struct plan_image){{0xb0000000}, 1234567, {0x48000000}};
 	vm->console = 1;
 	vm->console_irq = 40;
@@ -119,7 +120,7 @@ static void memory_beyond_4_gib_needs_both_cells(void **state)
 {
 	(void)state;
 	plan.vm[1].nregions = 1;
-	plan.vm[1].region[0].size = 5 * GIB;
+	plan.vm[1].region[0].extent.size = 5 * GIB;
 	make();
 	expect_cells("/memory@40000000", "reg", (uint32_t[]){0, 0x40000000, 1, 0x40000000}, 4);
 }

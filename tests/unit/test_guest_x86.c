@@ -25,7 +25,7 @@ static struct plan_vm *const vm = &plan.vm[1];
 
 static void use_region(uint32_t index, uint64_t gpa_base, uint64_t base, uint64_t size)
 {
-	vm->region[index] = (struct plan_region){{gpa_base}, {base}, size};
+	vm->region[index] = (struct plan_region){{gpa_base}, {{base}, size}};
 	if (vm->nregions <= index)
 		vm->nregions = index + 1;
 }

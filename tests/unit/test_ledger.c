@@ -415,7 +415,7 @@ static void add_region(uint32_t vm, uint64_t base, uint64_t size)
 {
 	struct plan_vm *p = &plan.vm[vm];
 
-	p->region[p->nregions++] = (struct plan_region){.pa = pa(base * MIB), .size = size * MIB};
+	p->region[p->nregions++] = (struct plan_region){.extent = mib(base, size)};
 	take_ok(base, size, OWNER_VM, vm);
 }
 
@@ -558,7 +558,7 @@ static void vacant_slots_own_nothing(void **state)
 static void plan_without_an_owner_is_found(void **state)
 {
 	(void)state;
-	plan.vm[0].region[1] = (struct plan_region){.pa = pa(600 * MIB), .size = 2 * MIB};
+	plan.vm[0].region[1] = (struct plan_region){.extent = mib(600, 2)};
 	plan.vm[0].nregions = 2;
 	expect_bad();
 	plan.vm[0].nregions = 1;

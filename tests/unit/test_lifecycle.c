@@ -81,8 +81,8 @@ FAKE_TEST(own_space_holds_no_vm_memory_while_it_runs)
 	for (uint32_t v = 0; v < 2; v++) {
 		const struct plan_region *region = &machine_plan()->vm[v].region[0];
 
-		for (uint64_t at = 0; at < region->size; at += PAGE_SIZE)
-			assert_int_equal(host_access(pa(region->pa.v + at)), 0);
+		for (uint64_t at = 0; at < region->extent.size; at += PAGE_SIZE)
+			assert_int_equal(host_access(pa(region->extent.base.v + at)), 0);
 	}
 }
 
@@ -102,8 +102,9 @@ FAKE_TEST(ledger_says_what_the_plan_says)
 {
 	fake_boot(4, two, 2);
 	assert_int_equal(ledger_check(machine_ledger(), machine_plan()), BH_OK);
-	assert_int_equal(ledger_find(machine_ledger(), machine_plan()->vm[1].region[0].pa)->state,
-			 MEMORY_IN_USE);
+	assert_int_equal(
+		ledger_find(machine_ledger(), machine_plan()->vm[1].region[0].extent.base)->state,
+		MEMORY_IN_USE);
 }
 
 FAKE_TEST(another_core_may_manage)
@@ -155,7 +156,7 @@ FAKE_TEST(plan_that_breaks_isolation_is_refused)
 {
 	struct boot_info *info = host_make(4, two, 2);
 
-	info->plan.vm[1].region[0].pa = info->plan.vm[0].region[0].pa;
+	info->plan.vm[1].region[0].extent.base = info->plan.vm[0].region[0].extent.base;
 	host_boot(info, core_main);
 	fake_expect(HOST_HALTED);
 	assert_true(fake_said("overlaps"));
@@ -221,7 +222,8 @@ static void expect_images(uint32_t vm)
 
 	for (uint32_t r = 0; r < plan->nregions; r++)
 		assert_memory_equal(wanted + (plan->region[r].gpa.v - GUEST_RAM_BASE),
-				    host_physical(plan->region[r].pa), plan->region[r].size);
+				    host_physical(plan->region[r].extent.base),
+				    plan->region[r].extent.size);
 }
 
 FAKE_TEST(start_gives_images_seeds_and_zeroes)
@@ -236,13 +238,13 @@ FAKE_TEST(start_gives_images_across_regions)
 	struct host_vm vms[] = {two[1]};
 	struct boot_info *info = host_make(2, vms, 1);
 	struct plan_vm *vm = &info->plan.vm[0];
-	uint64_t base = vm->region[0].pa.v;
+	uint64_t base = vm->region[0].extent.base.v;
 
 	/* Its 8 MiB in four pieces in reverse; the initrd of more than 2 MiB does not fit in one. */
 	vm->nregions = 4;
 	for (uint32_t i = 0; i < 4; i++)
 		vm->region[i] = (struct plan_region){gpa(GUEST_RAM_BASE + i * BLOCK_SIZE),
-						     pa(base + (3 - i) * BLOCK_SIZE), BLOCK_SIZE};
+						     {pa(base + (3 - i) * BLOCK_SIZE), BLOCK_SIZE}};
 	host_boot(info, core_main);
 	fake_expect(HOST_QUIET);
 	expect_images(0);
@@ -286,7 +288,8 @@ FAKE_TEST(guest_begins_at_its_kernel_with_its_device_tree)
 	assert_int_equal(seen_entry, info->plan.vm[0].entry.v);
 	assert_int_equal(seen_context, info->plan.vm[0].image[IMAGE_BOOT].to.v);
 	assert_int_equal(seen_byte, host_image(IMAGE_KERNEL, &size)[0]);
-	assert_int_equal(*host_physical(pa(info->plan.vm[0].region[0].pa.v + 10 * MIB - 1)), 77);
+	assert_int_equal(
+		*host_physical(pa(info->plan.vm[0].region[0].extent.base.v + 10 * MIB - 1)), 77);
 }
 
 FAKE_TEST(start_of_a_running_vm_is_refused)
@@ -377,9 +380,10 @@ FAKE_TEST(stop_leaves_memory_zero_and_unmapped)
 	fake_operator("stop alpha");
 	assert_true(fake_vm_is_zero(0));
 	assert_false(fake_vm_is_zero(1));
-	assert_int_equal(host_access(machine_plan()->vm[0].region[0].pa), 0);
-	assert_int_equal(ledger_find(machine_ledger(), machine_plan()->vm[0].region[0].pa)->state,
-			 MEMORY_CLEAN);
+	assert_int_equal(host_access(machine_plan()->vm[0].region[0].extent.base), 0);
+	assert_int_equal(
+		ledger_find(machine_ledger(), machine_plan()->vm[0].region[0].extent.base)->state,
+		MEMORY_CLEAN);
 	assert_int_equal(ledger_check(machine_ledger(), machine_plan()), BH_OK);
 }
 
@@ -401,7 +405,7 @@ static void expect_shares(uint32_t ncores)
 	const struct plan_vm *vm = &machine_plan()->vm[0];
 	uint32_t count;
 	const struct host_event *event = host_events(&count);
-	uint64_t next = vm->region[0].pa.v;
+	uint64_t next = vm->region[0].extent.base.v;
 
 	for (uint32_t core = 1; core <= ncores; core++) {
 		for (uint32_t i = 0; i < count; i++) {
@@ -409,12 +413,13 @@ static void expect_shares(uint32_t ncores)
 				continue;
 			assert_int_equal(event[i].core, core);
 			assert_true(is_aligned(event[i].size, PAGE_SIZE));
-			assert_true(event[i].size >= vm->region[0].size / ncores - PAGE_SIZE);
+			assert_true(event[i].size >=
+				    vm->region[0].extent.size / ncores - PAGE_SIZE);
 			next += event[i].size;
 			break;
 		}
 	}
-	assert_int_equal(next, vm->region[0].pa.v + vm->region[0].size);
+	assert_int_equal(next, vm->region[0].extent.base.v + vm->region[0].extent.size);
 	assert_int_equal(fake_events(HOST_ZERO, PLAN_NONE), ncores);
 }
 

@@ -320,7 +320,7 @@ FAKE_TEST(operator_switches_the_machine_off)
 static void expect_quarantined(void)
 {
 	const struct ledger_entry *entry =
-		ledger_find(machine_ledger(), machine_plan()->vm[0].region[0].pa);
+		ledger_find(machine_ledger(), machine_plan()->vm[0].region[0].extent.base);
 
 	assert_int_equal(fake_state(0), VM_QUARANTINED);
 	assert_true(fake_said("did not leave its guest: quarantined until reset"));

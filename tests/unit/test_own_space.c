@@ -39,7 +39,7 @@ static void each_segment(const struct boot_info *info)
 	expect(ptr_to_pa(info).v + sizeof(*info) - 1, HOST_MAY_READ);
 	expect(info->machine.uart.v, RW);
 	expect(info->pool.base.v, 0);
-	expect(info->plan.vm[0].region[0].pa.v, 0);
+	expect(info->plan.vm[0].region[0].extent.base.v, 0);
 	expect(0, 0);
 	arch_power_off();
 }
@@ -52,7 +52,7 @@ FAKE_TEST(segments_have_their_rights)
 static void maps_and_unmaps(const struct boot_info *info)
 {
 	const struct plan_region *region = &info->plan.vm[0].region[0];
-	struct extent extent = {region->pa, region->size};
+	struct extent extent = region->extent;
 
 	build(info);
 	own_map(extent, PT_DATA);

@@ -408,9 +408,9 @@ FAKE_TEST(functions_reach_ram_and_nothing_else)
 	const struct plan_region *region = &machine_plan()->vm[0].region[0];
 	pa_t to = pa(0);
 
-	assert_true(pt_lookup(&table, region->gpa.v, &to) != 0 && to.v == region->pa.v);
-	assert_true(pt_lookup(&table, region->gpa.v + region->size - 1, &to) != 0);
-	assert_int_equal(pt_lookup(&table, region->gpa.v + region->size, &to), 0);
+	assert_true(pt_lookup(&table, region->gpa.v, &to) != 0 && to.v == region->extent.base.v);
+	assert_true(pt_lookup(&table, region->gpa.v + region->extent.size - 1, &to) != 0);
+	assert_int_equal(pt_lookup(&table, region->gpa.v + region->extent.size, &to), 0);
 	assert_int_equal(pt_lookup(&table, GUEST_WINDOW_BASE, &to), 0);
 	assert_int_equal(pt_lookup(&table, GUEST_GICR_BASE + 64 * KIB, &to), 0);
 }

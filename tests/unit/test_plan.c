@@ -199,8 +199,8 @@ static void memory_in_the_cores_node(void **state)
 	name_cores(add_vm("web", 64 * MIB), 1, 1, 0);
 	name_cores(add_vm("db", 64 * MIB), 1, 4, 0);
 	make_good();
-	assert_int_equal(plan.vm[0].region[0].pa.v, 1 * GIB);
-	assert_int_equal(plan.vm[1].region[0].pa.v, 16 * GIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 1 * GIB);
+	assert_int_equal(plan.vm[1].region[0].extent.base.v, 16 * GIB);
 	assert_int_equal(plan.vm[0].region[0].gpa.v, GUEST_RAM_BASE);
 }
 
@@ -210,7 +210,7 @@ static void large_memory_is_aligned_to_gib(void **state)
 	name_cores(add_vm("web", 1 * GIB), 1, 1, 0);
 	make_good();
 	/* The image at 1 GiB + 64 MiB leaves no GiB before 2 GiB. */
-	assert_int_equal(plan.vm[0].region[0].pa.v, 2 * GIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 2 * GIB);
 }
 
 static void memory_not_aligned_when_it_cannot_be(void **state)
@@ -224,7 +224,7 @@ static void memory_not_aligned_when_it_cannot_be(void **state)
 	name_cores(add_vm("web", 1 * GIB), 1, 1, 0);
 	make_good();
 	assert_int_equal(plan.vm[0].nregions, 1);
-	assert_int_equal(plan.vm[0].region[0].pa.v, 1 * GIB + 520 * MIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 1 * GIB + 520 * MIB);
 }
 
 static void best_fit_takes_the_smallest_gap(void **state)
@@ -236,7 +236,7 @@ static void best_fit_takes_the_smallest_gap(void **state)
 	add_memory(3 * GIB, 1 * GIB, 0);
 	name_cores(add_vm("web", 128 * MIB), 1, 1, 0);
 	make_good();
-	assert_int_equal(plan.vm[0].region[0].pa.v, 2 * GIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 2 * GIB);
 }
 
 static void adjoining_extents_are_one(void **state)
@@ -250,7 +250,7 @@ static void adjoining_extents_are_one(void **state)
 	core = (struct extent){pa(1 * GIB), 4 * MIB};
 	make_good();
 	assert_int_equal(plan.vm[0].nregions, 1);
-	assert_int_equal(plan.vm[0].region[0].pa.v, 2 * GIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 2 * GIB);
 }
 
 static void unaligned_firmware_memory(void **state)
@@ -261,7 +261,7 @@ static void unaligned_firmware_memory(void **state)
 	core = (struct extent){pa(1 * GIB + 2 * MIB), 4 * MIB};
 	name_cores(add_vm("web", 56 * MIB), 1, 1, 0);
 	make_good();
-	assert_int_equal(plan.vm[0].region[0].pa.v, 1 * GIB + 6 * MIB);
+	assert_int_equal(plan.vm[0].region[0].extent.base.v, 1 * GIB + 6 * MIB);
 }
 
 static void pieces_when_no_gap_is_large_enough(void **state)
@@ -276,9 +276,9 @@ static void pieces_when_no_gap_is_large_enough(void **state)
 	name_cores(add_vm("web", 600 * MIB), 1, 1, 0);
 	make_good();
 	assert_int_equal(vm->nregions, 2);
-	assert_int_equal(vm->region[0].pa.v, 2 * GIB);
-	assert_int_equal(vm->region[0].size, 512 * MIB);
-	assert_int_equal(vm->region[1].size, 88 * MIB);
+	assert_int_equal(vm->region[0].extent.base.v, 2 * GIB);
+	assert_int_equal(vm->region[0].extent.size, 512 * MIB);
+	assert_int_equal(vm->region[1].extent.size, 88 * MIB);
 	assert_int_equal(vm->region[1].gpa.v, GUEST_RAM_BASE + 512 * MIB);
 	assert_int_equal(plan_vm_memory(vm), 600 * MIB);
 }
@@ -289,7 +289,7 @@ static void other_node_when_the_own_is_full(void **state)
 	name_cores(add_vm("web", 2944 * MIB), 1, 1, 0); /* more than 3 GiB less core and image */
 	name_cores(add_vm("db", 512 * MIB), 1, 2, 0);
 	make_good();
-	assert_int_equal(plan.vm[1].region[0].pa.v, 16 * GIB);
+	assert_int_equal(plan.vm[1].region[0].extent.base.v, 16 * GIB);
 }
 
 static void too_much_memory(void **state)
@@ -713,7 +713,7 @@ static void translate(void **state)
 			 2 * GIB + 512 * MIB - 1);
 	assert_int_equal(left, 1);
 	assert_int_equal(plan_translate(vm, gpa(GUEST_RAM_BASE + 512 * MIB + 5), &left).v,
-			 vm->region[1].pa.v + 5);
+			 vm->region[1].extent.base.v + 5);
 	assert_int_equal(left, 88 * MIB - 5);
 }
 

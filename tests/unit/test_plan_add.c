@@ -266,12 +266,12 @@ static void memory_and_extent_on_the_cores_node(void **state)
 	make_good();
 	name_cores(new_vm("new", 64 * MIB), 1, 5, 0);
 	vm = add_good();
-	assert_true(on_node(1, vm->region[0].pa.v) && on_node(1, vm->hypervisor.base.v));
+	assert_true(on_node(1, vm->region[0].extent.base.v) && on_node(1, vm->hypervisor.base.v));
 	assert_true(plan_vm_apart(&plan, vm));
 	assert_int_equal(vm->hypervisor.size, BLOCK_SIZE);
 	name_cores(new_vm("more", 64 * MIB), 1, 2, 0);
 	vm = add_good();
-	assert_true(on_node(0, vm->region[0].pa.v) && on_node(0, vm->hypervisor.base.v));
+	assert_true(on_node(0, vm->region[0].extent.base.v) && on_node(0, vm->hypervisor.base.v));
 }
 
 static void extent_elsewhere_when_the_node_is_full(void **state)
@@ -282,7 +282,7 @@ static void extent_elsewhere_when_the_node_is_full(void **state)
 	make_good();
 	name_cores(new_vm("new", 4 * GIB - 64 * MIB), 1, 5, 0);
 	vm = add_good();
-	assert_true(on_node(1, vm->region[0].pa.v) && on_node(0, vm->hypervisor.base.v));
+	assert_true(on_node(1, vm->region[0].extent.base.v) && on_node(0, vm->hypervisor.base.v));
 }
 
 static void no_block_left_for_the_hypervisor(void **state)
@@ -510,7 +510,7 @@ static uint32_t random_below(uint32_t limit)
 
 static struct extent ram(const struct plan_vm *vm, uint32_t region)
 {
-	return (struct extent){vm->region[region].pa, vm->region[region].size};
+	return vm->region[region].extent;
 }
 
 static void take_vm(uint32_t index)

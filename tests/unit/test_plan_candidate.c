@@ -50,17 +50,17 @@ static void make_candidate(void)
 
 /* Its name, what breaks the candidate, and what plan_check says. */
 #define BREAKS(X)                                                                                  \
-	X(ram_in_the_core, REGION.pa.v = plan.core.base.v - 60 * MIB, BH_OVERLAP)                  \
-	X(ram_on_the_image_store, REGION.pa = STORE, BH_OVERLAP)                                   \
-	X(ram_of_a_boot_vm, REGION.pa = WEB.region[0].pa, BH_OVERLAP)                              \
-	X(ram_of_an_added_vm, REGION.pa = OLD.region[0].pa, BH_OVERLAP)                            \
-	X(ram_on_anothers_hypervisor_extent, REGION.pa = OLD.hypervisor.base, BH_OVERLAP)          \
-	X(ram_on_its_hypervisor_extent, REGION.pa = NEW.hypervisor.base, BH_OVERLAP)               \
-	X(ram_in_a_hole, REGION.pa = hole.extent.base, BH_BAD_PLAN)                                \
-	X(ram_into_a_hole, REGION.pa.v = hole.extent.base.v - BLOCK_SIZE, BH_BAD_PLAN)             \
-	X(ram_not_aligned, REGION.pa.v += PAGE_SIZE, BH_BAD_PLAN)                                  \
-	X(ram_size_not_aligned, REGION.size += PAGE_SIZE, BH_BAD_PLAN)                             \
-	X(ram_wraps, REGION.pa.v = 0 - (uint64_t)BLOCK_SIZE, BH_BAD_PLAN)                          \
+	X(ram_in_the_core, REGION.extent.base.v = plan.core.base.v - 60 * MIB, BH_OVERLAP)         \
+	X(ram_on_the_image_store, REGION.extent.base = STORE, BH_OVERLAP)                          \
+	X(ram_of_a_boot_vm, REGION.extent.base = WEB.region[0].extent.base, BH_OVERLAP)            \
+	X(ram_of_an_added_vm, REGION.extent.base = OLD.region[0].extent.base, BH_OVERLAP)          \
+	X(ram_on_anothers_hypervisor_extent, REGION.extent.base = OLD.hypervisor.base, BH_OVERLAP) \
+	X(ram_on_its_hypervisor_extent, REGION.extent.base = NEW.hypervisor.base, BH_OVERLAP)      \
+	X(ram_in_a_hole, REGION.extent.base = hole.extent.base, BH_BAD_PLAN)                       \
+	X(ram_into_a_hole, REGION.extent.base.v = hole.extent.base.v - BLOCK_SIZE, BH_BAD_PLAN)    \
+	X(ram_not_aligned, REGION.extent.base.v += PAGE_SIZE, BH_BAD_PLAN)                         \
+	X(ram_size_not_aligned, REGION.extent.size += PAGE_SIZE, BH_BAD_PLAN)                      \
+	X(ram_wraps, REGION.extent.base.v = 0 - (uint64_t)BLOCK_SIZE, BH_BAD_PLAN)                 \
 	X(extent_in_the_core, NEW.hypervisor.base = plan.core.base, BH_BAD_PLAN)                   \
 	X(extent_at_a_deleted_vms_place,                                                           \
 	  NEW.hypervisor = ((struct extent){pa(extent_end(plan.core) - 128 * KIB), 128 * KIB}),    \
@@ -77,7 +77,7 @@ static void make_candidate(void)
 	  (NEW.hypervisor.base.v = OLD.hypervisor.base.v - BLOCK_SIZE,                             \
 	   NEW.hypervisor.size = 2 * BLOCK_SIZE),                                                  \
 	  BH_OVERLAP)                                                                              \
-	X(extent_on_ram, NEW.hypervisor.base = WEB.region[0].pa, BH_OVERLAP)                       \
+	X(extent_on_ram, NEW.hypervisor.base = WEB.region[0].extent.base, BH_OVERLAP)              \
 	X(extent_on_the_image_store, NEW.hypervisor.base = STORE, BH_OVERLAP)                      \
 	X(extent_in_a_hole, NEW.hypervisor.base = hole.extent.base, BH_BAD_PLAN)                   \
 	X(extent_beyond_memory, NEW.hypervisor.base = pa(1ULL << 51), BH_BAD_PLAN)                 \
@@ -116,7 +116,7 @@ static void make_candidate(void)
 	X(vacant_slot_with_a_late_name, VACANT.name[5] = 'x', BH_BAD_PLAN)                         \
 	X(vacant_slot_with_cores, VACANT.ncores = 1, BH_BAD_PLAN)                                  \
 	X(vacant_slot_with_an_id, VACANT.vmid = 3, BH_BAD_PLAN)                                    \
-	X(vacant_slot_with_ram, VACANT.region[3].size = BLOCK_SIZE, BH_BAD_PLAN)                   \
+	X(vacant_slot_with_ram, VACANT.region[3].extent.size = BLOCK_SIZE, BH_BAD_PLAN)            \
 	X(vacant_slot_with_an_extent, ((uint8_t *)(&VACANT + 1))[-1] = 1, BH_BAD_PLAN)             \
 	X(vmid_of_another, NEW.vmid = OLD.vmid, BH_BAD_PLAN)                                       \
 	X(vmid_zero, NEW.vmid = 0, BH_BAD_PLAN)                                                    \
@@ -124,7 +124,7 @@ static void make_candidate(void)
 	X(kernel_from_the_store, NEW.image[IMAGE_KERNEL].from = STORE, BH_BAD_PLAN)                \
 	X(boot_image_from_the_store, NEW.image[IMAGE_BOOT].from = STORE, BH_BAD_PLAN)              \
 	X(initrd_from_the_store, NEW.image[IMAGE_INITRD].from = STORE, BH_BAD_PLAN)                \
-	X(kernel_from_ram, NEW.image[IMAGE_KERNEL].from = WEB.region[0].pa, BH_BAD_PLAN)           \
+	X(kernel_from_ram, NEW.image[IMAGE_KERNEL].from = WEB.region[0].extent.base, BH_BAD_PLAN)  \
 	X(kernel_of_a_boot_vm_streamed, WEB.image[IMAGE_KERNEL].from = pa(0), BH_BAD_PLAN)         \
 	X(image_beyond_ram, NEW.image[IMAGE_INITRD].size = 64 * MIB, BH_BAD_PLAN)                  \
 	X(image_wraps, NEW.image[IMAGE_INITRD].to = gpa(UINT64_MAX), BH_BAD_PLAN)                  \
@@ -208,9 +208,9 @@ static void flipped_bits_take_nothing(void **state)
 		if (plan_check(&plan, &machine, &report) != BH_OK)
 			continue;
 		for (uint32_t i = 0; i < 4; i++)
-			assert_false(range_overlap(REGION.pa.v, REGION.size,
-						   plan.vm[i].region[0].pa.v,
-						   plan.vm[i].region[0].size));
+			assert_false(range_overlap(REGION.extent.base.v, REGION.extent.size,
+						   plan.vm[i].region[0].extent.base.v,
+						   plan.vm[i].region[0].extent.size));
 		assert_true(is_aligned(h->base.v | h->size, BLOCK_SIZE));
 		assert_false(extent_overlap(*h, plan.core) || extent_overlap(*h, OLD.hypervisor));
 	}

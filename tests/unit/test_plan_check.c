@@ -60,24 +60,29 @@ static void make_plan(void)
 	X(sibling_of_the_hypervisor, DB.core[0] = 7, BH_BAD_PLAN)                                  \
 	X(no_regions, WEB.nregions = 0, BH_BAD_PLAN)                                               \
 	X(too_many_regions, WEB.nregions = CONFIG_MAX_REGIONS_PER_VM + 1, BH_BAD_PLAN)             \
-	X(region_empty, WEB.region[0].size = 0, BH_BAD_PLAN)                                       \
-	X(region_size_not_aligned, WEB.region[0].size -= PAGE_SIZE, BH_BAD_PLAN)                   \
-	X(region_pa_not_aligned, WEB.region[0].pa.v += PAGE_SIZE, BH_BAD_PLAN)                     \
+	X(region_empty, WEB.region[0].extent.size = 0, BH_BAD_PLAN)                                \
+	X(region_size_not_aligned, WEB.region[0].extent.size -= PAGE_SIZE, BH_BAD_PLAN)            \
+	X(region_pa_not_aligned, WEB.region[0].extent.base.v += PAGE_SIZE, BH_BAD_PLAN)            \
 	X(region_gpa_elsewhere, WEB.region[0].gpa.v += BLOCK_SIZE, BH_BAD_PLAN)                    \
 	X(region_gpa_overlaps, WEB.region[1].gpa.v -= BLOCK_SIZE, BH_BAD_PLAN)                     \
 	X(region_gpa_leaves_a_hole, WEB.region[1].gpa.v += BLOCK_SIZE, BH_BAD_PLAN)                \
-	X(region_beyond_the_guest, WEB.region[1].size = (uint64_t)1 << 40, BH_BAD_PLAN)            \
-	X(region_size_wraps, WEB.region[1].size = align_down(UINT64_MAX, BLOCK_SIZE), BH_BAD_PLAN) \
-	X(region_pa_wraps, DB.region[0].pa.v = align_down(UINT64_MAX, BLOCK_SIZE), BH_BAD_PLAN)    \
-	X(region_of_another_vm, WEB.region[0].pa = DB.region[0].pa, BH_OVERLAP)                    \
+	X(region_beyond_the_guest, WEB.region[1].extent.size = (uint64_t)1 << 40, BH_BAD_PLAN)     \
+	X(region_size_wraps, WEB.region[1].extent.size = align_down(UINT64_MAX, BLOCK_SIZE),       \
+	  BH_BAD_PLAN)                                                                             \
+	X(region_pa_wraps, DB.region[0].extent.base.v = align_down(UINT64_MAX, BLOCK_SIZE),        \
+	  BH_BAD_PLAN)                                                                             \
+	X(region_of_another_vm, WEB.region[0].extent.base = DB.region[0].extent.base, BH_OVERLAP)  \
 	X(region_overlaps_by_one_block,                                                            \
-	  WEB.region[1].pa = pa(DB.region[0].pa.v + DB.region[0].size - BLOCK_SIZE), BH_OVERLAP)   \
-	X(regions_of_one_vm_overlap, WEB.region[1].pa = WEB.region[0].pa, BH_OVERLAP)              \
-	X(region_in_the_hypervisor, WEB.region[1].pa = plan.core.base, BH_OVERLAP)                 \
-	X(region_on_an_image, DB.region[0].pa = pa(1 * GIB + 64 * MIB), BH_OVERLAP)                \
-	X(region_on_devices, DB.region[0].pa = pa(0x08000000), BH_BAD_PLAN)                        \
-	X(region_beyond_memory, DB.region[0].pa = pa(20 * GIB - 2 * MIB), BH_BAD_PLAN)             \
-	X(region_across_a_hole, DB.region[0].pa = pa(2 * GIB - 2 * MIB), BH_BAD_PLAN)              \
+	  WEB.region[1].extent.base =                                                              \
+		  pa(DB.region[0].extent.base.v + DB.region[0].extent.size - BLOCK_SIZE),          \
+	  BH_OVERLAP)                                                                              \
+	X(regions_of_one_vm_overlap, WEB.region[1].extent.base = WEB.region[0].extent.base,        \
+	  BH_OVERLAP)                                                                              \
+	X(region_in_the_hypervisor, WEB.region[1].extent.base = plan.core.base, BH_OVERLAP)        \
+	X(region_on_an_image, DB.region[0].extent.base = pa(1 * GIB + 64 * MIB), BH_OVERLAP)       \
+	X(region_on_devices, DB.region[0].extent.base = pa(0x08000000), BH_BAD_PLAN)               \
+	X(region_beyond_memory, DB.region[0].extent.base = pa(20 * GIB - 2 * MIB), BH_BAD_PLAN)    \
+	X(region_across_a_hole, DB.region[0].extent.base = pa(2 * GIB - 2 * MIB), BH_BAD_PLAN)     \
 	X(core_empty, plan.core.size = 0, BH_BAD_PLAN)                                             \
 	X(core_not_aligned, plan.core.base.v += PAGE_SIZE, BH_BAD_PLAN)                            \
 	X(core_beyond_memory, plan.core.base = pa(8 * GIB), BH_BAD_PLAN)                           \
@@ -153,7 +158,7 @@ static void overlap_names_both_owners(void **state)
 {
 	(void)state;
 	make_plan();
-	DB.region[0].pa = WEB.region[0].pa;
+	DB.region[0].extent.base = WEB.region[0].extent.base;
 	assert_int_equal(plan_check(&plan, &machine, &report), BH_OVERLAP);
 	assert_non_null(strstr(report.text, "VM db"));
 	assert_non_null(strstr(report.text, "VM web"));
@@ -173,9 +178,10 @@ static void flipped_bits_never_pass(void **state)
 		region->gpa.v ^= 1ULL << bit;
 		assert_int_not_equal(plan_check(&plan, &machine, NULL), BH_OK);
 		plan = good;
-		region->pa.v ^= 1ULL << bit;
+		region->extent.base.v ^= 1ULL << bit;
 		if (plan_check(&plan, &machine, NULL) == BH_OK)
-			assert_true(range_inside(region->pa.v, region->size, 16 * GIB, 4 * GIB));
+			assert_true(range_inside(region->extent.base.v, region->extent.size,
+						 16 * GIB, 4 * GIB));
 	}
 }
 

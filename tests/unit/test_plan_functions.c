@@ -559,8 +559,8 @@ static void pages_of_messages_are_kept_on_x86(void **state)
 	  BH_BAD_PLAN)                                                                             \
 	X(bars_of_one_are_one, MARKED(FACTS.bar[1].base = FACTS.bar[4].base), BH_BAD_PLAN)         \
 	X(too_much_ram,                                                                            \
-	  (WEB.region[0].size = 768 * GIB, machine.memory[1].extent.size = 800 * GIB,              \
-	   WEB.region[0].pa = pa(16 * GIB)),                                                       \
+	  (WEB.region[0].extent.size = 768 * GIB, machine.memory[1].extent.size = 800 * GIB,       \
+	   WEB.region[0].extent.base = pa(16 * GIB)),                                              \
 	  BH_BAD_PLAN)                                                                             \
 	X(too_few_pages, WEB.hypervisor.size -= VM_DMA_PAGES * PAGE_SIZE, BH_BAD_PLAN)             \
 	X(too_many_facts, machine.nfunctions = MACHINE_MAX_FUNCTIONS + 1, BH_BAD_MACHINE)

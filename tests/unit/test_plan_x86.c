@@ -82,7 +82,7 @@ static void up_to_3_gib_is_one_region(void **state)
 	name_cores(add_vm("web", 3 * GIB), 1, 4, 0);
 	make_good();
 	assert_int_equal(plan.vm[0].nregions, 1);
-	assert_int_equal(plan.vm[0].region[0].size, 3 * GIB);
+	assert_int_equal(plan.vm[0].region[0].extent.size, 3 * GIB);
 }
 
 static void memory_goes_on_behind_the_hole(void **state)
@@ -94,10 +94,10 @@ static void memory_goes_on_behind_the_hole(void **state)
 	make_good();
 	assert_int_equal(vm->nregions, 2);
 	assert_int_equal(vm->region[0].gpa.v, 0);
-	assert_int_equal(vm->region[0].size, 3 * GIB);
+	assert_int_equal(vm->region[0].extent.size, 3 * GIB);
 	assert_int_equal(vm->region[1].gpa.v, 4 * GIB);
-	assert_int_equal(vm->region[1].pa.v, vm->region[0].pa.v + 3 * GIB);
-	assert_int_equal(vm->region[1].size, 512 * MIB);
+	assert_int_equal(vm->region[1].extent.base.v, vm->region[0].extent.base.v + 3 * GIB);
+	assert_int_equal(vm->region[1].extent.size, 512 * MIB);
 	assert_int_equal(plan_vm_memory(vm), 3 * GIB + 512 * MIB);
 }
 
@@ -115,10 +115,10 @@ static void a_piece_is_divided_at_the_hole(void **state)
 	make_good();
 	assert_int_equal(vm->nregions, 3);
 	assert_int_equal(vm->region[1].gpa.v, 2 * GIB + 512 * MIB);
-	assert_int_equal(vm->region[1].size, 512 * MIB);
+	assert_int_equal(vm->region[1].extent.size, 512 * MIB);
 	assert_int_equal(vm->region[2].gpa.v, 4 * GIB);
-	assert_int_equal(vm->region[2].pa.v, 16 * GIB + 512 * MIB);
-	assert_int_equal(vm->region[2].size, 1 * GIB);
+	assert_int_equal(vm->region[2].extent.base.v, 16 * GIB + 512 * MIB);
+	assert_int_equal(vm->region[2].extent.size, 1 * GIB);
 }
 
 static void the_hole_counts_as_one_more_piece(void **state)
@@ -362,7 +362,7 @@ static void printed_plan(void **state)
 #define BREAKS(X)                                                                                  \
 	X(region_not_at_0, WEB.region[0].gpa.v = GUEST_RAM_BASE, BH_BAD_PLAN)                      \
 	X(region_in_the_hole, WEB.region[1].gpa.v = GUEST_X86_HOLE_BASE, BH_BAD_PLAN)              \
-	X(region_into_the_hole, WEB.region[0].size += BLOCK_SIZE, BH_BAD_PLAN)                     \
+	X(region_into_the_hole, WEB.region[0].extent.size += BLOCK_SIZE, BH_BAD_PLAN)              \
 	X(region_beyond_the_hole_moved, WEB.region[1].gpa.v += BLOCK_SIZE, BH_BAD_PLAN)            \
 	X(boot_image_elsewhere, WEB.image[IMAGE_BOOT].to.v += PAGE_SIZE, BH_BAD_PLAN)              \
 	X(boot_image_too_large, WEB.image[IMAGE_BOOT].size = GUEST_BOOT_MAX + 1, BH_BAD_PLAN)      \

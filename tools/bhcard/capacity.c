@@ -36,7 +36,7 @@ static struct extent next_taken(const struct plan *plan, uint64_t at)
 
 		lower(&lowest, vm->hypervisor, at);
 		for (uint32_t k = 0; k < vm->nregions; k++)
-			lower(&lowest, (struct extent){vm->region[k].pa, vm->region[k].size}, at);
+			lower(&lowest, vm->region[k].extent, at);
 	}
 	return lowest;
 }

@@ -81,9 +81,10 @@ static void add_plan(json_t *json, const struct vm *vm)
 	for (uint32_t i = 0; plan && i < plan->nregions; i++) {
 		const struct plan_region *r = &plan->region[i];
 
-		json_array_append_new(
-			regions, json_pack("{s:I, s:I, s:I}", "base", (json_int_t)r->pa.v, "guest",
-					   (json_int_t)r->gpa.v, "size", (json_int_t)r->size));
+		json_array_append_new(regions, json_pack("{s:I, s:I, s:I}", "base",
+							 (json_int_t)r->extent.base.v, "guest",
+							 (json_int_t)r->gpa.v, "size",
+							 (json_int_t)r->extent.size));
 	}
 	json_object_set_new(json, "cores", cores);
 	json_object_set_new(json, "regions", regions);

@@ -222,8 +222,7 @@ static void collect_spans(struct picture *p)
 		const struct plan_vm *vm = &plan->vm[i];
 
 		for (uint32_t k = 0; k < vm->nregions; k++)
-			add_span(p, (struct extent){vm->region[k].pa, vm->region[k].size}, (int)i,
-				 vm->name);
+			add_span(p, vm->region[k].extent, (int)i, vm->name);
 	}
 	qsort(p->span, p->nspans, sizeof(p->span[0]), by_address);
 }

@@ -169,7 +169,7 @@ static inline bool fake_vm_is_zero(uint32_t vm)
 	const struct plan_vm *plan = &machine_plan()->vm[vm];
 
 	for (uint32_t r = 0; r < plan->nregions; r++)
-		if (!fake_is_zero(plan->region[r].pa, plan->region[r].size))
+		if (!fake_is_zero(plan->region[r].extent.base, plan->region[r].extent.size))
 			return false;
 	return true;
 }
