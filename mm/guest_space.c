@@ -18,12 +18,12 @@ struct page_table guest_space(const struct vm *vm)
 	return (struct page_table){.format = arch_guest_format(), .root = vm->stage2};
 }
 
-static pa_t make_root(const struct pt_format *format, struct page_pool *pool)
+static struct page_table make_table(const struct pt_format *format, struct page_pool *pool)
 {
 	pa_t root = pool_take(pool, format->entries[0] * sizeof(uint64_t) / PAGE_SIZE);
 
 	BH_CHECK(root.v != 0);
-	return root;
+	return (struct page_table){format, pool, root};
 }
 
 static void map_ram(const struct plan_vm *plan, const struct page_table *table)
@@ -32,22 +32,9 @@ static void map_ram(const struct plan_vm *plan, const struct page_table *table)
 		guest_map(table, plan->region[i].gpa, plan->region[i].extent, PT_GUEST_RAM);
 }
 
-/* What the VM's functions reach: its RAM, and what the architecture adds. */
-static void dma_space_build(struct vm *vm, struct page_pool *pool)
-{
-	const struct plan_vm *plan = vm_plan(vm);
-	const struct pt_format *format = arch_dma_format();
-	struct page_table table = {format, pool, make_root(format, pool)};
-
-	map_ram(plan, &table);
-	arch_vm_map_dma(&table);
-	vm->dma = table.root;
-}
-
 pa_t own_dma_space(struct page_pool *pool, struct extent extent)
 {
-	const struct pt_format *format = arch_dma_format();
-	struct page_table table = {format, pool, make_root(format, pool)};
+	struct page_table table = make_table(arch_dma_format(), pool);
 
 	guest_map(&table, gpa(extent.base.v), extent, PT_GUEST_RAM);
 	return table.root;
@@ -55,8 +42,7 @@ pa_t own_dma_space(struct page_pool *pool, struct extent extent)
 
 void guest_space_build(struct vm *vm, struct page_pool *pool)
 {
-	const struct pt_format *format = arch_guest_format();
-	struct page_table table = {format, pool, make_root(format, pool)};
+	struct page_table table = make_table(arch_guest_format(), pool);
 
 	vm->stage2 = table.root;
 	map_ram(vm_plan(vm), &table);
@@ -65,7 +51,13 @@ void guest_space_build(struct vm *vm, struct page_pool *pool)
 	pt_switch(&table, false);
 	if (vm_plan(vm)->nfunctions == 0)
 		return;
-	dma_space_build(vm, pool);
+
+	/* What its functions reach: its RAM, and what the architecture adds. */
+	struct page_table dma = make_table(arch_dma_format(), pool);
+
+	vm->dma = dma.root;
+	map_ram(vm_plan(vm), &dma);
+	arch_vm_map_dma(&dma);
 	vm->msix = pool_take(pool, VM_MSIX_PAGES);
 	BH_CHECK(vm->msix.v != 0);
 }

@@ -56,9 +56,7 @@ void own_space_build(const struct boot_info *info, struct page_pool *pool)
 
 void own_space_seal(void)
 {
-	static struct page_pool empty;
-
-	tables = &empty;
+	tables->pages = 0;
 }
 
 pa_t own_space_root(void)

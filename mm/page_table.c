@@ -32,38 +32,42 @@ static uint32_t leaf_level(const struct pt_format *f, uint64_t at, uint64_t to, 
 {
 	uint32_t level = 0;
 
-	while (level + 1 < f->levels) {
-		bool fits = is_aligned(at | to, span(f, level)) && size >= span(f, level);
-
-		if (fits && (f->leaf_levels >> level & 1) != 0)
-			break;
+	while (level + 1 < f->levels &&
+	       ((f->leaf_levels >> level & 1) == 0 || size < span(f, level) ||
+		!is_aligned(at | to, span(f, level))))
 		level++;
-	}
 	return level;
 }
 
-/* Goes down from the root to @level, adding tables on the way. */
-static enum bh_error descend(const struct page_table *table, uint64_t at, uint32_t level,
-			     uint64_t **slot)
+/* The entry at which the walk for @at ends: a leaf, or one that is not valid. */
+static uint64_t *walk(const struct page_table *table, uint64_t at, uint32_t *level)
 {
 	const struct pt_format *f = table->format;
-	pa_t node = table->root;
+	uint64_t *entry = entry_at(f, table->root, 0, at);
 
-	for (uint32_t l = 0; l < level; l++) {
-		uint64_t *entry = entry_at(f, node, l, at);
-
-		if ((*entry & f->valid) == 0) {
-			pa_t fresh = pool_take(table->pool, 1);
-
-			if (fresh.v == 0)
-				return BH_NO_MEMORY;
-			arch_pt_store(entry, fresh.v | table_bits(f, l));
-		} else if (!is_table(f, l, *entry)) {
-			return BH_OVERLAP;
-		}
-		node = pa(*entry & f->address_mask);
+	*level = 0;
+	while (is_table(f, *level, *entry)) {
+		(*level)++;
+		entry = entry_at(f, pa(*entry & f->address_mask), *level, at);
 	}
-	*slot = entry_at(f, node, level, at);
+	return entry;
+}
+
+/* Adds the tables that the walk for @at needs to come to @level. */
+static enum bh_error descend(const struct page_table *table, uint64_t at, uint32_t level)
+{
+	uint32_t l;
+
+	for (uint64_t *end = walk(table, at, &l); l < level; end = walk(table, at, &l)) {
+		if ((*end & table->format->valid) != 0)
+			return BH_OVERLAP;
+
+		pa_t fresh = pool_take(table->pool, 1);
+
+		if (fresh.v == 0)
+			return BH_NO_MEMORY;
+		arch_pt_store(end, fresh.v | table_bits(table->format, l));
+	}
 	return BH_OK;
 }
 
@@ -79,14 +83,14 @@ enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint6
 
 	while (size != 0) {
 		uint32_t level = leaf_level(f, at, to.v, size);
-		uint64_t *slot = NULL;
-		enum bh_error error = descend(table, at, level, &slot);
+		enum bh_error error = descend(table, at, level);
 
 		if (error != BH_OK)
 			return error;
-		for (; is_table(f, level, *slot);
-		     level++) /* smaller leaves, where there were some before */
-			slot = entry_at(f, pa(*slot & f->address_mask), level + 1, at);
+
+		/* Smaller leaves, where there were some before. */
+		uint64_t *slot = walk(table, at, &level);
+
 		if ((*slot & f->valid) != 0)
 			return BH_OVERLAP;
 		arch_pt_store(slot, to.v | f->leaf_bits[level] | f->attr[attr]);
@@ -103,25 +107,10 @@ enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t s
 	uint32_t level = f->levels - 2;
 	uint64_t step = span(f, level - 1);
 	enum bh_error error = BH_OK;
-	uint64_t *slot;
 
 	for (uint64_t a = align_down(at, step); a < at + size && error == BH_OK; a += step)
-		error = descend(table, a, level, &slot);
+		error = descend(table, a, level);
 	return error;
-}
-
-/* The entry at which the walk for @at ends: a leaf, or one that is not valid. */
-static uint64_t *walk(const struct page_table *table, uint64_t at, uint32_t *level)
-{
-	const struct pt_format *f = table->format;
-	uint64_t *entry = entry_at(f, table->root, 0, at);
-
-	*level = 0;
-	while (is_table(f, *level, *entry)) {
-		(*level)++;
-		entry = entry_at(f, pa(*entry & f->address_mask), *level, at);
-	}
-	return entry;
 }
 
 void pt_unmap(const struct page_table *table, uint64_t at, uint64_t size)
@@ -161,13 +150,7 @@ void pt_switch(const struct page_table *table, bool on)
 	const struct pt_format *f = table->format;
 	uint64_t *root = pa_to_ptr(table->root);
 
-	for (uint32_t i = 0; i < f->entries[0]; i++) {
-		uint64_t entry = root[i];
-
-		if (entry == 0)
-			continue;
-		entry = on ? entry | f->valid : entry & ~f->valid;
-		if (entry != root[i])
-			arch_pt_store(&root[i], entry);
-	}
+	for (uint32_t i = 0; i < f->entries[0]; i++)
+		if (root[i] != 0)
+			arch_pt_store(&root[i], on ? root[i] | f->valid : root[i] & ~f->valid);
 }
