@@ -91,7 +91,6 @@ void vm_scrub_end(struct vm *vm)
 {
 	wait_cores(vm, BIT(CORE_IDLE), 0);
 	map_memory(vm, false);
-	ledger_mark(machine_ledger(), vm->index, MEMORY_CLEAN);
 	set_state(vm, VM_STOPPED);
 }
 
@@ -130,7 +129,6 @@ static void seed(const struct plan_vm *plan)
 void vm_load_begin(struct vm *vm)
 {
 	log_line("%s: start 1/7: asked", name(vm));
-	ledger_mark(machine_ledger(), vm->index, MEMORY_IN_USE);
 	map_memory(vm, true);
 	log_line("%s: start 2/7: memory mapped, %lu MiB", name(vm),
 		 plan_vm_memory(vm_plan(vm)) / MIB);
@@ -277,7 +275,6 @@ static enum bh_error stop(struct vm *vm, const char *why)
 		return quarantine(vm);
 	arch_vm_quiesce(vm);
 	console_reset(vm);
-	ledger_mark(machine_ledger(), vm->index, MEMORY_DIRTY);
 	log_line("%s: stop 3/5: cores parked, interrupts cut off; scrubbing", name(vm));
 	vm_scrub_begin(vm);
 	vm_scrub_end(vm);

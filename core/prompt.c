@@ -79,16 +79,17 @@ static void do_stats(void)
 static void do_memory(void)
 {
 	static const char *const kinds[] = {"free", "hypervisor", "images", "VM"};
-	static const char *const states[] = {"dirty", "clean", "in use"};
 	const struct ledger *ledger = machine_ledger();
 
 	for (uint32_t i = 0; i < ledger->count; i++) {
 		const struct ledger_entry *e = &ledger->entry[i];
-		bool of_vm = e->kind == OWNER_VM;
 
-		say("0x%010lx %6lu KiB  %s%s%s%s%s\n", e->extent.base.v, e->extent.size / KIB,
-		    kinds[e->kind], of_vm ? " " : "", of_vm ? machine_plan()->vm[e->vm].name : "",
-		    of_vm ? ", " : "", of_vm ? states[e->state] : "");
+		say("0x%010lx %6lu KiB  %s", e->extent.base.v, e->extent.size / KIB,
+		    kinds[e->kind]);
+		if (e->kind == OWNER_VM)
+			say(" %s, %s", machine_plan()->vm[e->vm].name,
+			    vm_state_name((enum vm_state)vm_record(e->vm)->state));
+		say("\n");
 	}
 	enum bh_error error = ledger_check(ledger, machine_plan());
 	say("ledger: %s\n", error == BH_OK ? "agrees with the plan" : bh_strerror(error));

@@ -201,9 +201,9 @@ enum bh_error ledger_take_vm(const struct plan_vm *vm, uint32_t index)
 void ledger_give_vm(const struct plan_vm *vm, uint32_t nregions)
 {
 	for (uint32_t r = 0; r < nregions; r++)
-		ledger_give(&ledger, vm->region[r].extent, MEMORY_CLEAN);
+		ledger_give(&ledger, vm->region[r].extent);
 	if (!extent_inside(vm->hypervisor, plan.core))
-		ledger_give(&ledger, vm->hypervisor, MEMORY_CLEAN);
+		ledger_give(&ledger, vm->hypervisor);
 }
 
 void make_ledger(void)

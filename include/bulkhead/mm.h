@@ -119,24 +119,17 @@ void guest_map(const struct page_table *table, gpa_t at, struct extent to, enum 
 
 enum owner_kind { OWNER_FREE, OWNER_HYPERVISOR, OWNER_IMAGES, OWNER_VM };
 
-enum memory_state {
-	MEMORY_DIRTY, /* may hold somebody's data: nobody else may see it */
-	MEMORY_CLEAN, /* zero */
-	MEMORY_IN_USE,
-};
-
 struct ledger_entry {
 	struct extent extent;
-	uint16_t kind; /* enum owner_kind */
-	uint16_t vm; /* index, for OWNER_VM; also for OWNER_HYPERVISOR outside plan.core */
-	uint32_t state; /* enum memory_state */
+	uint32_t kind; /* enum owner_kind */
+	uint32_t vm; /* index, for OWNER_VM; also for OWNER_HYPERVISOR outside plan.core */
 };
 
 /*
  * The machine's RAM split at both ends of everything a good plan can own at
  * once: the core, the image store, each slot's RAM and its extent for the
- * hypervisor. Free memory is also split where its state changes, which the past
- * decides; when that would fill the table, ledger_take() forgets it.
+ * hypervisor. Free memory that adjoins is one entry. What memory holds, the
+ * state of its VM says; whoever is given some has it zeroed first.
  */
 #define LEDGER_MAX                                                                                 \
 	(MACHINE_MAX_MEMORY +                                                                      \
@@ -149,31 +142,26 @@ struct ledger {
 	struct ledger_entry entry[LEDGER_MAX]; /* sorted, no overlaps, no gaps but the machine's */
 };
 
-/* Everything in @machine's memory is free and dirty. */
+/* Everything in @machine's memory is free. */
 void ledger_init(struct ledger *ledger, const struct machine *machine);
 
 /*
- * Gives the free @extent to an owner. It is dirty then, unless all of it was
- * clean. BH_OVERLAP unless all of it is free, BH_TOO_MANY when the ledger is
- * full: no plan that plan_check() lets pass gets there. Then nobody owns more
- * or less than before; clean free memory may count as dirty.
+ * Gives the free @extent to an owner. BH_OVERLAP unless all of it is free,
+ * BH_TOO_MANY when the ledger is full: no plan that plan_check() lets pass gets
+ * there. Then nothing has changed.
  */
 enum bh_error ledger_take(struct ledger *ledger, struct extent extent, enum owner_kind kind,
 			  uint32_t vm);
 
 /*
- * Gives back what one ledger_take() gave: @extent is free, in this @state, and
- * one with free neighbours of the same state. Needs no room, so it cannot fail
- * for that. BH_BAD_VALUE, and nothing has changed, unless @extent is exactly
- * what one owner has.
+ * Gives back what one ledger_take() gave: @extent is free, and one with free
+ * neighbours. Needs no room, so it cannot fail for that. BH_BAD_VALUE, and
+ * nothing has changed, unless @extent is exactly what one owner has.
  */
-enum bh_error ledger_give(struct ledger *ledger, struct extent extent, enum memory_state state);
+enum bh_error ledger_give(struct ledger *ledger, struct extent extent);
 
-/* Sets the state of all RAM that VM @vm owns. */
-void ledger_mark(struct ledger *ledger, uint32_t vm, enum memory_state state);
-
-/* The entry that holds @at, or NULL. */
-const struct ledger_entry *ledger_find(const struct ledger *ledger, pa_t at);
+/* The index of the entry that holds @at; ledger->count when none does. */
+uint32_t ledger_find(const struct ledger *ledger, pa_t at);
 
 /* The ledger's own invariants, that no RAM was lost, and that it says what @plan says: BH_OK or BH_BAD_PLAN. */
 enum bh_error ledger_check(const struct ledger *ledger, const struct plan *plan);

@@ -660,7 +660,9 @@ static void clear(void)
 		bring_back();
 	CHECK(memcmp(machine_plan(), &plan_before, sizeof(plan_before)) == 0);
 	CHECK(ledger_check(machine_ledger(), machine_plan()) == BH_OK);
-	*machine_ledger() = ledger_before; /* free memory may be in other pieces: clean, dirty */
+	CHECK(machine_ledger()->count == ledger_before.count);
+	CHECK(memcmp(machine_ledger()->entry, ledger_before.entry,
+		     ledger_before.count * sizeof(ledger_before.entry[0])) == 0);
 }
 
 /* ---- Making it ---- */

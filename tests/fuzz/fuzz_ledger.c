@@ -17,8 +17,6 @@ static struct ledger ledger;
 static struct machine machine;
 static struct plan plan;
 static uint8_t owner[PAGES + 1]; /* 0: free; 1: the hypervisor; 2: images; 3 + v: VM v */
-static uint8_t
-	state[PAGES + 1]; /* of each page, as the ledger must have it at least: dirty stays dirty */
 static bool taken;
 
 static void make_machine(void)
@@ -26,7 +24,6 @@ static void make_machine(void)
 	uint32_t at = 0;
 
 	memset(owner, NOTHING, sizeof(owner));
-	memset(state, MEMORY_DIRTY, sizeof(state));
 	memset(&machine, 0, sizeof(machine));
 	machine.nmemory = 1 + input_byte() % 6;
 	for (uint32_t i = 0; i < machine.nmemory; i++) {
@@ -49,20 +46,20 @@ static void check_ledger(void)
 		const struct ledger_entry *e = &ledger.entry[i];
 
 		CHECK(e->extent.size != 0 && e->extent.base.v >= end);
-		/* Free neighbours of one state are one. */
+		/* Free neighbours are one. */
 		CHECK(i == 0 || e->extent.base.v != end || e->kind != OWNER_FREE ||
-		      e[-1].kind != OWNER_FREE || e->state != e[-1].state);
+		      e[-1].kind != OWNER_FREE);
 		end = extent_end(e->extent);
 	}
 	for (uint32_t p = 0; p < PAGES; p++) {
-		const struct ledger_entry *e = ledger_find(&ledger, pa(p * PAGE_SIZE + 77));
+		uint32_t i = ledger_find(&ledger, pa(p * PAGE_SIZE + 77));
+		const struct ledger_entry *e = &ledger.entry[i];
 
-		CHECK((e == NULL) == (owner[p] == NOTHING));
-		if (e == NULL)
+		CHECK((i == ledger.count) == (owner[p] == NOTHING));
+		if (i == ledger.count)
 			continue;
 		uint32_t who = e->kind < OWNER_VM ? e->kind : 3U + e->vm;
 		CHECK(who == owner[p]);
-		CHECK(who != 0 || e->state == MEMORY_DIRTY || e->state == state[p]);
 	}
 }
 
@@ -123,33 +120,17 @@ static void give(void)
 {
 	struct plan_vm *vm = &plan.vm[input_byte() % 6];
 	uint32_t r = input_byte() % CONFIG_MAX_REGIONS_PER_VM;
-	enum memory_state to = input_byte() % 2 ? MEMORY_CLEAN : MEMORY_DIRTY;
 	struct extent extent = vm->region[r].extent;
 
 	if (r >= vm->nregions)
 		return;
 	extent.size += PAGE_SIZE;
-	CHECK(ledger_give(&ledger, extent, to) == BH_BAD_VALUE);
+	CHECK(ledger_give(&ledger, extent) == BH_BAD_VALUE);
 	extent.size -= PAGE_SIZE;
-	CHECK(ledger_give(&ledger, extent, to) == BH_OK);
-	CHECK(ledger_give(&ledger, extent, to) == BH_BAD_VALUE);
+	CHECK(ledger_give(&ledger, extent) == BH_OK);
+	CHECK(ledger_give(&ledger, extent) == BH_BAD_VALUE);
 	memset(owner + extent.base.v / PAGE_SIZE, 0, extent.size / PAGE_SIZE);
-	memset(state + extent.base.v / PAGE_SIZE, (int)to, extent.size / PAGE_SIZE);
 	vm->region[r] = vm->region[--vm->nregions];
-}
-
-static void mark(void)
-{
-	uint32_t vm = input_byte() % 6;
-
-	ledger_mark(&ledger, vm, MEMORY_IN_USE);
-	for (uint32_t i = 0; i < ledger.count; i++)
-		if (ledger.entry[i].kind == OWNER_VM && ledger.entry[i].vm == vm)
-			CHECK(ledger.entry[i].state == MEMORY_IN_USE);
-	ledger_mark(&ledger, vm, MEMORY_DIRTY);
-	for (uint32_t i = 0; i < ledger.count; i++)
-		if (ledger.entry[i].kind == OWNER_VM && ledger.entry[i].vm == vm)
-			CHECK(ledger.entry[i].state == MEMORY_DIRTY);
 }
 
 /* One wrong page in the plan and the check says no. */
@@ -181,18 +162,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&plan, 0, sizeof(plan));
 	make_machine();
 	for (uint32_t step = 0; input_left != 0 && step < 80; step++) {
-		switch (input_byte() % 8) {
-		case 0:
-			mark();
-			break;
-		case 1:
-		case 2:
+		if (input_byte() % 8 < 3)
 			give();
-			break;
-		default:
+		else
 			take();
-			break;
-		}
 		check_ledger();
 	}
 	check_plan();

@@ -94,7 +94,7 @@ def test_ends_the_guest(machine, case):
         for step in range(1, 6):
             assert f"evil: stop {step}/5: " in machine.text[since:]
     assert machine.states()["evil"] == "stopped"
-    assert {state for _, _, state in machine.memory("evil")} == {"clean"}
+    assert {state for _, _, state in machine.memory("evil")} == {"stopped"}
 
 
 @pytest.mark.cases(of=harmless)

@@ -185,7 +185,7 @@ def test_stream_is_cut_in_the_middle(raw, managed):
     raw.welcome()
     assert raw.tell(STOP, vm=text("one"))[:2] == (0, "")
     assert state_of(raw) == "stopped"
-    assert {state for _, _, state in managed.server.memory("one")} == {"clean"} and not any(managed.server.vm_bytes("one"))
+    assert {state for _, _, state in managed.server.memory("one")} == {"stopped"} and not any(managed.server.vm_bytes("one"))
 
 
 def test_requests_again_after_their_answers_were_lost(raw):

@@ -124,4 +124,4 @@ def test_odd_accesses_end_the_guest(machine, case):
         since = tell(machine, case.line)
         machine.wait(rf"evil: abort 1/6: {case.answer}, address {case.line.split('=')[1]}, ", since)
         machine.wait(r"evil: abort 6/6: ended", since)
-    assert {state for _, _, state in machine.memory("evil")} == {"clean"}
+    assert {state for _, _, state in machine.memory("evil")} == {"stopped"}

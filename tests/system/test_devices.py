@@ -125,7 +125,7 @@ def test_stopped_in_the_middle(machine, case):
             machine.wait(r"holding\n", since)
             machine.detach()
             machine.stop("evil")
-            assert {state for _, _, state in machine.memory("evil")} == {"clean"}
+            assert {state for _, _, state in machine.memory("evil")} == {"stopped"}
             assert not any(machine.vm_bytes("evil")), "a write came late"
 
 

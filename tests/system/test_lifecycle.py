@@ -32,7 +32,7 @@ def ask(machine, vm, what, answer):
 
 def assert_zero(machine, vm):
     """Seen from outside where that can be; where not, the guest that runs there next looks."""
-    assert {state for _, _, state in machine.memory(vm)} == {"clean"}
+    assert {state for _, _, state in machine.memory(vm)} == {"stopped"}
     if machine.backend.monitor:
         assert not any(machine.vm_bytes(vm)), f"the memory of {vm} is not zero"
 

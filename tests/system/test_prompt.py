@@ -73,7 +73,7 @@ def test_vm_that_waits(machine):
         assert any(machine.vm_bytes("later"))
     assert machine.command("stop later") == []
     assert machine.states()["later"] == "stopped"
-    assert {state for _, _, state in machine.memory("later")} == {"clean"}
+    assert {state for _, _, state in machine.memory("later")} == {"stopped"}
     if machine.backend.monitor:
         assert not any(machine.vm_bytes("later"))
 

@@ -98,11 +98,11 @@ def test_stop(machine, platform, case):
     assert machine.states()[vm] == ("quarantined" if stays else "stopped")
     if stays:
         # It keeps its memory, and nothing brings it back.
-        assert {state for _, _, state in machine.memory(vm)} == {"in use"}
+        assert {state for _, _, state in machine.memory(vm)} == {"quarantined"}
         for command in ("start", "stop", "load"):
             assert machine.command(f"{command} {vm}") == ["the VM is in a state that does not allow this"]
     else:
-        assert {state for _, _, state in machine.memory(vm)} == {"clean"}
+        assert {state for _, _, state in machine.memory(vm)} == {"stopped"}
         if machine.backend.monitor:
             assert not any(machine.vm_bytes(vm))
         hold(machine, case)  # and its core is as good as new

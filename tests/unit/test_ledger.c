@@ -45,14 +45,12 @@ static void expect(uint32_t index, uint64_t base, uint64_t size, enum owner_kind
 	assert_int_equal(e->kind, kind);
 }
 
-static void all_is_free_and_dirty_at_first(void **state)
+static void all_is_free_at_first(void **state)
 {
 	(void)state;
 	assert_int_equal(ledger.count, 2);
 	expect(0, 0, 1000, OWNER_FREE);
 	expect(1, 2000, 1000, OWNER_FREE);
-	assert_int_equal(ledger.entry[0].state, MEMORY_DIRTY);
-	assert_int_equal(ledger.entry[1].state, MEMORY_DIRTY);
 }
 
 static void adjoining_ram_is_one_piece(void **state)
@@ -201,9 +199,9 @@ static void expect_saved(void)
 	assert_memory_equal(ledger.entry, saved.entry, saved.count * sizeof(saved.entry[0]));
 }
 
-static void give_ok(uint64_t base, uint64_t size, enum memory_state state)
+static void give_ok(uint64_t base, uint64_t size)
 {
-	assert_int_equal(ledger_give(&ledger, mib(base, size), state), BH_OK);
+	assert_int_equal(ledger_give(&ledger, mib(base, size)), BH_OK);
 }
 
 static void given_back_is_as_before(void **state)
@@ -211,15 +209,14 @@ static void given_back_is_as_before(void **state)
 	(void)state;
 	save();
 	take_ok(100, 50, OWNER_VM, 3);
-	give_ok(100, 50, MEMORY_DIRTY);
+	give_ok(100, 50);
 	expect_saved();
 	take_ok(0, 1000, OWNER_VM, 3); /* a whole piece */
 	take_ok(2000, 10, OWNER_HYPERVISOR, 3); /* its begin */
 	take_ok(2990, 10, OWNER_VM, 4); /* its end */
-	ledger_mark(&ledger, 3, MEMORY_IN_USE);
-	give_ok(2990, 10, MEMORY_DIRTY);
-	give_ok(0, 1000, MEMORY_DIRTY);
-	give_ok(2000, 10, MEMORY_DIRTY);
+	give_ok(2990, 10);
+	give_ok(0, 1000);
+	give_ok(2000, 10);
 	expect_saved();
 }
 
@@ -229,28 +226,13 @@ static void owned_neighbours_stay(void **state)
 	take_ok(100, 100, OWNER_VM, 0);
 	take_ok(300, 100, OWNER_VM, 1);
 	take_ok(200, 100, OWNER_VM, 2);
-	give_ok(200, 100, MEMORY_DIRTY);
+	give_ok(200, 100);
 	assert_int_equal(ledger.count, 6);
 	expect(1, 100, 100, OWNER_VM);
 	expect(2, 200, 100, OWNER_FREE);
 	expect(3, 300, 100, OWNER_VM);
-	give_ok(100, 100, MEMORY_DIRTY);
+	give_ok(100, 100);
 	expect(0, 0, 300, OWNER_FREE);
-}
-
-static void states_keep_free_memory_apart(void **state)
-{
-	(void)state;
-	take_ok(100, 100, OWNER_VM, 7);
-	give_ok(100, 100, MEMORY_CLEAN);
-	assert_int_equal(ledger.count, 4);
-	expect(1, 100, 100, OWNER_FREE);
-	assert_int_equal(ledger.entry[1].state, MEMORY_CLEAN);
-	assert_int_equal(ledger.entry[1].vm, 0);
-	take_ok(200, 100, OWNER_VM, 7);
-	give_ok(200, 100, MEMORY_CLEAN);
-	assert_int_equal(ledger.count, 4);
-	expect(1, 100, 200, OWNER_FREE);
 }
 
 static void pieces_of_ram_stay_apart(void **state)
@@ -258,43 +240,16 @@ static void pieces_of_ram_stay_apart(void **state)
 	(void)state;
 	take_ok(0, 1000, OWNER_VM, 0);
 	take_ok(2000, 1000, OWNER_VM, 0);
-	give_ok(0, 1000, MEMORY_CLEAN);
-	give_ok(2000, 1000, MEMORY_CLEAN);
+	give_ok(0, 1000);
+	give_ok(2000, 1000);
 	assert_int_equal(ledger.count, 2);
 	expect(0, 0, 1000, OWNER_FREE);
 	expect(1, 2000, 1000, OWNER_FREE);
 }
 
-/* Free memory from 100 to 500: clean, dirty, clean, dirty, each 100 MiB. */
-static void make_stripes(void)
-{
-	for (uint64_t at = 100; at < 500; at += 200) {
-		take_ok(at, 100, OWNER_VM, 0);
-		give_ok(at, 100, MEMORY_CLEAN);
-	}
-	assert_int_equal(ledger.count, 6);
-}
-
-static void take_across_states(void **state)
-{
-	(void)state;
-	make_stripes();
-	take_ok(150, 200, OWNER_VM, 1);
-	assert_int_equal(ledger.count, 6);
-	expect(1, 100, 50, OWNER_FREE);
-	expect(2, 150, 200, OWNER_VM);
-	expect(3, 350, 50, OWNER_FREE);
-	assert_int_equal(ledger.entry[1].state, MEMORY_CLEAN);
-	assert_int_equal(ledger.entry[2].state, MEMORY_DIRTY);
-	assert_int_equal(ledger.entry[3].state, MEMORY_CLEAN);
-	take_ok(100, 50, OWNER_VM, 2);
-	assert_int_equal(ledger_find(&ledger, pa(100 * MIB))->state, MEMORY_CLEAN);
-}
-
 static void take_across_an_owner_changes_nothing(void **state)
 {
 	(void)state;
-	make_stripes();
 	take_ok(390, 1, OWNER_VM, 1);
 	refuse(100, 400);
 	refuse(150, 241);
@@ -305,7 +260,7 @@ static void take_across_an_owner_changes_nothing(void **state)
 static void give_refused(uint64_t base, uint64_t size)
 {
 	save();
-	assert_int_equal(ledger_give(&ledger, mib(base, size), MEMORY_CLEAN), BH_BAD_VALUE);
+	assert_int_equal(ledger_give(&ledger, mib(base, size)), BH_BAD_VALUE);
 	assert_memory_equal(&saved, &ledger, sizeof(saved));
 }
 
@@ -321,28 +276,8 @@ static void only_what_was_taken_is_given_back(void **state)
 	give_refused(0, 100); /* free */
 	give_refused(100, 0);
 	give_refused(1500, 10); /* no memory */
-	assert_int_equal(
-		ledger_give(&ledger, (struct extent){pa(100 * MIB), UINT64_MAX}, MEMORY_CLEAN),
-		BH_BAD_VALUE);
-}
-
-/* Every second block of all RAM was somebody's and is clean: more stripes than the table has room for. */
-static void states_never_fill_the_table(void **state)
-{
-	(void)state;
-	for (uint64_t at = 2; at < 1000; at += 2) {
-		take_ok(at, 1, OWNER_VM, 0);
-		give_ok(at, 1, MEMORY_CLEAN);
-		assert_true(ledger.count <= LEDGER_MAX);
-	}
-	for (uint64_t at = 2001; at < 3000; at += 30)
-		take_ok(at, 1, OWNER_VM, 0);
-	/* What is clean was clean. */
-	for (uint32_t i = 0; i < ledger.count; i++) {
-		const struct ledger_entry *e = &ledger.entry[i];
-
-		assert_true(e->state == MEMORY_DIRTY || e->extent.size == MIB);
-	}
+	assert_int_equal(ledger_give(&ledger, (struct extent){pa(100 * MIB), UINT64_MAX}),
+			 BH_BAD_VALUE);
 }
 
 static void full_ledger_takes_back(void **state)
@@ -360,11 +295,10 @@ static void full_ledger_takes_back(void **state)
 	assert_int_equal(ledger_take(&ledger, mib(2500, 1), OWNER_VM, 0), BH_TOO_MANY);
 	expect_saved();
 	for (uint64_t at = 1; at <= last; at += 2)
-		assert_int_equal(ledger_give(&ledger,
-					     (struct extent){pa(at * PAGE_SIZE), PAGE_SIZE},
-					     MEMORY_DIRTY),
-				 BH_OK);
-	all_is_free_and_dirty_at_first(NULL);
+		assert_int_equal(
+			ledger_give(&ledger, (struct extent){pa(at * PAGE_SIZE), PAGE_SIZE}),
+			BH_OK);
+	all_is_free_at_first(NULL);
 }
 
 /* As the core does: what was taken before one was refused goes back. */
@@ -376,8 +310,8 @@ static void roll_back(void **state)
 	take_ok(0, 100, OWNER_VM, 1);
 	take_ok(2000, 100, OWNER_VM, 1);
 	assert_int_equal(ledger_take(&ledger, mib(705, 10), OWNER_HYPERVISOR, 1), BH_OVERLAP);
-	give_ok(2000, 100, MEMORY_DIRTY);
-	give_ok(0, 100, MEMORY_DIRTY);
+	give_ok(2000, 100);
+	give_ok(0, 100);
 	expect_saved();
 }
 
@@ -385,28 +319,13 @@ static void find_knows_both_ends(void **state)
 {
 	(void)state;
 	take_ok(100, 100, OWNER_VM, 7);
-	assert_ptr_equal(ledger_find(&ledger, pa(100 * MIB)), &ledger.entry[1]);
-	assert_ptr_equal(ledger_find(&ledger, pa(200 * MIB - 1)), &ledger.entry[1]);
-	assert_ptr_equal(ledger_find(&ledger, pa(200 * MIB)), &ledger.entry[2]);
-	assert_ptr_equal(ledger_find(&ledger, pa(0)), &ledger.entry[0]);
-	assert_null(ledger_find(&ledger, pa(1000 * MIB)));
-	assert_null(ledger_find(&ledger, pa(3000 * MIB)));
-	assert_null(ledger_find(&ledger, pa(UINT64_MAX)));
-}
-
-static void mark_reaches_all_of_one_vm(void **state)
-{
-	(void)state;
-	take_ok(0, 10, OWNER_VM, 1);
-	take_ok(20, 10, OWNER_VM, 2);
-	take_ok(2500, 10, OWNER_VM, 1);
-	take_ok(40, 10, OWNER_IMAGES, 1);
-	ledger_mark(&ledger, 1, MEMORY_IN_USE);
-	assert_int_equal(ledger_find(&ledger, pa(0))->state, MEMORY_IN_USE);
-	assert_int_equal(ledger_find(&ledger, pa(2500 * MIB))->state, MEMORY_IN_USE);
-	assert_int_equal(ledger_find(&ledger, pa(20 * MIB))->state, MEMORY_DIRTY);
-	assert_int_equal(ledger_find(&ledger, pa(40 * MIB))->state, MEMORY_DIRTY);
-	assert_int_equal(ledger_find(&ledger, pa(10 * MIB))->state, MEMORY_DIRTY);
+	assert_int_equal(ledger_find(&ledger, pa(100 * MIB)), 1);
+	assert_int_equal(ledger_find(&ledger, pa(200 * MIB - 1)), 1);
+	assert_int_equal(ledger_find(&ledger, pa(200 * MIB)), 2);
+	assert_int_equal(ledger_find(&ledger, pa(0)), 0);
+	assert_int_equal(ledger_find(&ledger, pa(1000 * MIB)), ledger.count);
+	assert_int_equal(ledger_find(&ledger, pa(3000 * MIB)), ledger.count);
+	assert_int_equal(ledger_find(&ledger, pa(UINT64_MAX)), ledger.count);
 }
 
 /* ---- The check ---- */
@@ -440,8 +359,6 @@ static int set_up_plan(void **state)
 static void good_ledger_passes(void **state)
 {
 	(void)state;
-	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
-	ledger_mark(&ledger, 1, MEMORY_IN_USE);
 	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
 }
 
@@ -551,7 +468,7 @@ static void vacant_slots_own_nothing(void **state)
 	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
 	memset(&plan.vm[0], 0, sizeof(plan.vm[0]));
 	expect_bad();
-	assert_int_equal(ledger_give(&ledger, mib(100, 50), MEMORY_CLEAN), BH_OK);
+	assert_int_equal(ledger_give(&ledger, mib(100, 50)), BH_OK);
 	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
 }
 
@@ -590,7 +507,7 @@ static void lost_free_memory_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FRESH(all_is_free_and_dirty_at_first),
+		FRESH(all_is_free_at_first),
 		FRESH(adjoining_ram_is_one_piece),
 		FRESH(take_in_the_middle),
 		FRESH(take_at_the_begin),
@@ -604,16 +521,12 @@ int main(void)
 		FRESH(largest_plan_fits),
 		FRESH(given_back_is_as_before),
 		FRESH(owned_neighbours_stay),
-		FRESH(states_keep_free_memory_apart),
 		FRESH(pieces_of_ram_stay_apart),
-		FRESH(take_across_states),
 		FRESH(take_across_an_owner_changes_nothing),
 		FRESH(only_what_was_taken_is_given_back),
-		FRESH(states_never_fill_the_table),
 		FRESH(full_ledger_takes_back),
 		FRESH(roll_back),
 		FRESH(find_knows_both_ends),
-		FRESH(mark_reaches_all_of_one_vm),
 		PLANNED(good_ledger_passes),
 		PLANNED(every_changed_owner_is_found),
 		PLANNED(every_changed_size_is_found),

@@ -524,13 +524,13 @@ static void take_vm(uint32_t index)
 				 BH_OK);
 }
 
-static void give_vm(uint32_t index, enum memory_state state)
+static void give_vm(uint32_t index)
 {
 	const struct plan_vm *vm = &plan.vm[index];
 
 	for (uint32_t r = 0; r < vm->nregions; r++)
-		assert_int_equal(ledger_give(&ledger, ram(vm, r), state), BH_OK);
-	assert_int_equal(ledger_give(&ledger, vm->hypervisor, state), BH_OK);
+		assert_int_equal(ledger_give(&ledger, ram(vm, r)), BH_OK);
+	assert_int_equal(ledger_give(&ledger, vm->hypervisor), BH_OK);
 	memset(&plan.vm[index], 0, sizeof(plan.vm[index]));
 }
 
@@ -559,12 +559,12 @@ static void want_anything(uint32_t round)
 }
 
 /* Adds or deletes one; true when it added. */
-static bool one_round(uint32_t round, enum memory_state state)
+static bool one_round(uint32_t round)
 {
 	uint32_t victim = 2 + random_below(6);
 
 	if (victim < plan.nvms && !plan_vm_vacant(&plan.vm[victim])) {
-		give_vm(victim, state);
+		give_vm(victim);
 		return false;
 	}
 	want_anything(round);
@@ -580,18 +580,18 @@ static bool one_round(uint32_t round, enum memory_state state)
 }
 
 /* Leaves only the VMs of the manifest. */
-static uint32_t run_rounds(bool clean)
+static uint32_t run_rounds(void)
 {
 	uint32_t added = 0;
 
 	for (uint32_t i = 0; i < ROUNDS || added < ROUNDS; i++) {
-		added += one_round(i, clean && random_below(2) ? MEMORY_CLEAN : MEMORY_DIRTY);
+		added += one_round(i);
 		assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
 		assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
 	}
 	for (uint32_t i = 2; i < plan.nvms; i++) {
 		if (!plan_vm_vacant(&plan.vm[i]))
-			give_vm(i, MEMORY_DIRTY);
+			give_vm(i);
 	}
 	assert_int_equal(ledger_check(&ledger, &plan), BH_OK);
 	plan.nvms = 2;
@@ -614,34 +614,11 @@ static void rounds_leave_no_trace(void **state)
 	first = plan;
 	ledger_before = ledger;
 	seed = 1;
-	assert_true(run_rounds(false) >= ROUNDS);
+	assert_true(run_rounds() >= ROUNDS);
 	assert_memory_equal(&plan, &first, sizeof(plan));
 	assert_int_equal(ledger.count, ledger_before.count);
 	assert_memory_equal(ledger.entry, ledger_before.entry,
 			    ledger.count * sizeof(ledger.entry[0]));
-}
-
-static uint64_t free_bytes(void)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < ledger.count; i++)
-		bytes += ledger.entry[i].kind == OWNER_FREE ? ledger.entry[i].extent.size : 0;
-	return bytes;
-}
-
-static void rounds_with_clean_memory(void **state)
-{
-	uint64_t pool;
-
-	(void)state;
-	make_good();
-	make_ledger();
-	pool = free_bytes();
-	seed = 2;
-	run_rounds(true);
-	assert_int_equal(free_bytes(), pool);
-	assert_true(ledger.count < LEDGER_MAX / 2);
 }
 
 #define RUNNING(test) cmocka_unit_test_setup(test, set_up_running)
@@ -675,7 +652,6 @@ int main(void)
 		RUNNING(console_interrupt_as_the_host_says),
 		RUNNING(vacant_slots_are_not_printed),
 		RUNNING(rounds_leave_no_trace),
-		RUNNING(rounds_with_clean_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
