@@ -6,6 +6,8 @@
  */
 #include "kernel_image.h"
 
+#include <bulkhead/checked.h>
+
 #include <string.h>
 
 #define IMAGE_HEADER_BYTES 64

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include <bulkhead/checked.h>
 #include <bulkhead/format.h>
 
 #define HEADER_BYTES 36

@@ -9,6 +9,7 @@
 
 #include <libfdt.h>
 
+#include <bulkhead/checked.h>
 #include <bulkhead/format.h>
 
 #include "machine_fdt.h"

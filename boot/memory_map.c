@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory_map.h"
 
+#include <bulkhead/checked.h>
+
 #include <assert.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loader.h"
 
+#include <bulkhead/checked.h>
+
 static void free_range(struct loader *l, uint64_t base, uint64_t size)
 {
 	if (size != 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pci.h"
 
+#include <bulkhead/checked.h>
 #include <bulkhead/format.h>
 
 #include <string.h>

@@ -9,6 +9,7 @@
 
 #include <libfdt.h>
 
+#include <bulkhead/checked.h>
 #include <bulkhead/format.h>
 #include <bulkhead/manifest.h>
 #include <bulkhead/plan.h>

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <bulkhead/boot_info.h>
+#include <bulkhead/checked.h>
 #include <bulkhead/format.h>
 #include <bulkhead/planner.h>
 
@@ -259,6 +260,10 @@ static enum bh_error check_input(const struct planner *p)
 	if (p->machine->arch >= ARRAY_SIZE(layouts))
 		return bh_fail(p->report, BH_BAD_MACHINE, "machine: architecture %u is not known",
 			       p->machine->arch);
+	if (p->machine->nfunctions > MACHINE_MAX_FUNCTIONS)
+		return bh_fail(p->report, BH_BAD_MACHINE,
+			       "machine: %u PCI functions; at most %u are allowed",
+			       p->machine->nfunctions, MACHINE_MAX_FUNCTIONS);
 	if (p->machine->arch == MACHINE_ARM64 && p->machine->arm64.gic_version == 2)
 		return bh_fail(p->report, BH_BAD_MACHINE,
 			       "machine: its interrupt controller is a GICv2; GICv3 or later is "
@@ -1384,10 +1389,10 @@ enum bh_error plan_make(const struct manifest *manifest, const struct machine *m
 /* The plan that is in use must be a good one: steps follow its numbers. */
 static enum bh_error check_before(const struct planner *p, const struct manifest_vm *want)
 {
-	enum bh_error error = plan_check(p->plan, p->machine, p->report);
+	enum bh_error error = check_input(p);
 
 	if (error == BH_OK)
-		error = check_input(p);
+		error = plan_check(p->plan, p->machine, p->report);
 	if (error == BH_OK && plan_vacant_slot(p->plan) == CONFIG_MAX_VMS)
 		error = bh_fail(p->report, BH_TOO_MANY,
 				"/vms/%s: this is VM number %u; this build allows %u VMs",

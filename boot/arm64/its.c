@@ -174,8 +174,7 @@ void its_start(const struct machine *machine, uint32_t management_core, struct e
 	if (nmsix == 0 || !its_is_usable(machine))
 		return;
 	*out = (struct plan_its){.registers = machine->arm64.its,
-				 .ndevices = highest_device(machine) + 1,
-				 .nlpis = LPI_COUNT};
+				 .ndevices = highest_device(machine) + 1};
 	out->commands = take(memory, IOMMU_TABLE_BYTES);
 	out->properties = take(memory, IOMMU_TABLE_BYTES);
 	out->pending = take(memory, machine->ncpus * IOMMU_TABLE_BYTES);

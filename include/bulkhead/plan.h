@@ -131,7 +131,6 @@ struct plan_its {
 	pa_t pending; /* IOMMU_TABLE_BYTES for each of the machine's cores: its pending table */
 	pa_t translations; /* ITS_ITT_BYTES for each function with MSI-X, in the machine's order */
 	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
-	uint32_t nlpis; /* INTIDs from 8192 on */
 };
 
 struct plan {
@@ -236,7 +235,9 @@ struct plan {
  * of its own, in the guest's windows and disjoint; every image fits in its VM's RAM and comes
  * from the store, or none of the VM's does. Vacant slots are all zero. Run by
  * the loader, by bhmanifest and again by the resident core, there also for
- * every VM the card wants: any bytes may stand in the slots below nvms.
+ * every VM the card wants: any bytes may stand in the slots below nvms. Of
+ * @machine the counts and the architecture are in range: who takes a machine in
+ * has checked that (plan_make(), plan_add(), bhcard).
  *
  * It cannot know which VM comes from whom. Who adds a VM that is not of the
  * boot manifest refuses one that is kept (plan_vm_kept()) or whose hypervisor's

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Address types, extents and overflow-checked sums. Everybody may include this. */
+/* Address types and extents. Everybody may include this. */
 #ifndef BULKHEAD_TYPES_H
 #define BULKHEAD_TYPES_H
 
@@ -83,18 +83,6 @@ static inline uint64_t align_up(uint64_t v, uint64_t align)
 static inline bool is_aligned(uint64_t v, uint64_t align)
 {
 	return (v & (align - 1)) == 0;
-}
-
-/* Stores @a + @b in @sum; false when it does not fit in 64 bits. */
-static inline bool add_ok(uint64_t a, uint64_t b, uint64_t *sum)
-{
-	return !__builtin_add_overflow(a, b, sum);
-}
-
-/* Stores @a * @b in @product; false when it does not fit in 64 bits. */
-static inline bool mul_ok(uint64_t a, uint64_t b, uint64_t *product)
-{
-	return !__builtin_mul_overflow(a, b, product);
 }
 
 /* True when [@base, @base + @size) lies in [@outer, @outer + @outer_size). Never wraps. */

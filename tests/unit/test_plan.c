@@ -626,6 +626,18 @@ static void machine_without_memory(void **state)
 	refused(BH_BAD_MACHINE, "machine: 0 extents of usable memory; 1 to 128 are allowed");
 }
 
+static void machine_with_too_much(void **state)
+{
+	(void)state;
+	add_vm("web", 64 * MIB);
+	machine.nfunctions = MACHINE_MAX_FUNCTIONS + 1;
+	refused(BH_BAD_MACHINE, "machine: 65 PCI functions; at most 64 are allowed");
+	machine.nmemory = MACHINE_MAX_MEMORY + 1;
+	refused(BH_BAD_MACHINE, "machine: 129 extents of usable memory; 1 to 128 are allowed");
+	machine.ncpus = CONFIG_MAX_CPUS + 1;
+	refused(BH_BAD_MACHINE, "machine: 65 cores, started on core 0; 1 to 64 cores are allowed");
+}
+
 static void machine_memory_overlaps(void **state)
 {
 	(void)state;
@@ -845,6 +857,7 @@ int main(void)
 		T(gicv2_machine),
 		T(machine_without_cores),
 		T(machine_without_memory),
+		T(machine_with_too_much),
 		T(machine_memory_overlaps),
 		T(two_cores_of_one_id),
 		T(core_extent_too_small),

@@ -41,9 +41,6 @@ static void make_plan(void)
 	X(management_core_sibling, plan.management_core = 3, BH_BAD_PLAN)                          \
 	X(stop_method_unknown, plan.stop_method = 2, BH_BAD_PLAN)                                  \
 	X(when_idle_unknown, plan.when_idle = 2, BH_BAD_PLAN)                                      \
-	X(machine_without_cores, machine.ncpus = 0, BH_BAD_MACHINE)                                \
-	X(machine_with_too_many_cores, machine.ncpus = CONFIG_MAX_CPUS + 1, BH_BAD_MACHINE)        \
-	X(machine_with_too_much_memory, machine.nmemory = MACHINE_MAX_MEMORY + 1, BH_BAD_MACHINE)  \
 	X(name_empty, WEB.name[0] = '\0', BH_BAD_PLAN)                                             \
 	X(name_without_end, memset(WEB.name, 'x', sizeof(WEB.name)), BH_BAD_PLAN)                  \
 	X(name_twice, memcpy(DB.name, "web", 4), BH_BAD_PLAN)                                      \

@@ -562,8 +562,7 @@ static void pages_of_messages_are_kept_on_x86(void **state)
 	  (WEB.region[0].extent.size = 768 * GIB, machine.memory[1].extent.size = 800 * GIB,       \
 	   WEB.region[0].extent.base = pa(16 * GIB)),                                              \
 	  BH_BAD_PLAN)                                                                             \
-	X(too_few_pages, WEB.hypervisor.size -= VM_DMA_PAGES * PAGE_SIZE, BH_BAD_PLAN)             \
-	X(too_many_facts, machine.nfunctions = MACHINE_MAX_FUNCTIONS + 1, BH_BAD_MACHINE)
+	X(too_few_pages, WEB.hypervisor.size -= VM_DMA_PAGES * PAGE_SIZE, BH_BAD_PLAN)
 
 BREAKS(BREAK_FUNCTION)
 static const struct broken broken[] = {BREAKS(BREAK_CASE)};

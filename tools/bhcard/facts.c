@@ -62,7 +62,7 @@ static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_r
 	memcpy(&f->machine, machine, sizeof(f->machine));
 	if (f->machine.ncpus == 0 || f->machine.ncpus > CONFIG_MAX_CPUS ||
 	    f->machine.nmemory > MACHINE_MAX_MEMORY || !functions_are_sane(&f->machine) ||
-	    f->management_core >= f->machine.ncpus ||
+	    f->machine.arch > MACHINE_X86 || f->management_core >= f->machine.ncpus ||
 	    !memchr(f->machine.name, '\0', sizeof(f->machine.name)))
 		return bh_fail(report, BH_BAD_MACHINE, "hello: its machine contradicts itself");
 	return BH_OK;
