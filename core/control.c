@@ -123,7 +123,7 @@ static bool send_log(void)
 	uint32_t dropped = 0;
 	struct payload p;
 
-	if (!log_take_lines(text, sizeof(text), &dropped))
+	if (!log_take(LOG_CARD, text, sizeof(text), &dropped))
 		return false;
 	payload_begin(&p, out.payload);
 	payload_text(&p, "text", text);

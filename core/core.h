@@ -23,6 +23,9 @@ uint64_t microseconds(uint64_t ticks);
 /* True while the firmware's or our tables map the UART, so that a panic can be printed. */
 void log_start(const struct machine *machine);
 
+/* Onto the UART, with a carriage return before each newline. */
+void uart_text(const char *text);
+
 /* ---- records.c: each make_ takes what the planner counted, and panics when that was wrong ---- */
 
 /* The hand-off struct, for all that reads the plan; before anything else. */
