@@ -141,7 +141,7 @@ bool control_open(void);
 /* When the connection wants to be looked at again (ticks); 0: there is no card. */
 uint64_t control_deadline(void);
 
-/* Has the card told of what happened to @vm; @fault may be NULL. */
+/* Has the card told of what happened to @vm; @why is kept, @fault may be NULL. */
 void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why,
 		   const struct vcpu_fault *fault);
 

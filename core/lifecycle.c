@@ -188,7 +188,6 @@ enum bh_error vm_start(struct vm *vm)
 						  .entry = plan->entry.v,
 						  .context = plan->image[IMAGE_BOOT].to.v};
 	vm->started = arch_ticks();
-	vm->stop_at = 0;
 	set_state(vm, VM_RUNNING);
 	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
 		 plan->ncores == 1 ? "" : "s");
