@@ -109,11 +109,8 @@ void vm_receive(const struct plan_vm *plan, uint32_t image, uint64_t offset, con
 		uint64_t size);
 void vm_load_end(struct vm *vm);
 
-/* Start of a loaded VM, or of a stopped one from the store. BH_WRONG_STATE in any other state, or when its images are not there. */
+/* Start of a loaded VM (steps 5 to 7), or of a stopped one from the store. BH_WRONG_STATE in any other state, or when its images are not there. */
 enum bh_error vm_launch(struct vm *vm);
-
-/* Start steps 5 to 7 of a loaded VM. BH_WRONG_STATE in any other state. */
-enum bh_error vm_start(struct vm *vm);
 
 /*
  * Stop of a running VM, @why for the log. BH_CORE_LOST when a core stays in its
