@@ -24,11 +24,10 @@ static_assert(offsetof(struct buffer, payload) == sizeof(struct frame), "one pie
 /* What happened to a VM: its name, since it may be gone when the card hears of it. */
 struct event {
 	char vm[MANIFEST_NAME_MAX + 1];
-	char why[64];
+	const char *why;
 	uint64_t ticks;
-	uint32_t kind;
-	bool faulted;
-	struct vcpu_fault fault;
+	enum vm_event_kind kind;
+	struct vcpu_fault fault; /* its what is NULL: none */
 };
 
 static struct {
@@ -106,7 +105,7 @@ static bool send_event(void)
 	payload_text(&p, "event", kinds[e->kind]);
 	payload_u64(&p, "time-us", microseconds(e->ticks));
 	payload_text(&p, "why", e->why);
-	if (e->faulted) {
+	if (e->fault.what != NULL) {
 		payload_u64(&p, "address", e->fault.address);
 		payload_u64(&p, "pc", e->fault.pc);
 		payload_u64(&p, "syndrome", e->fault.syndrome);
@@ -123,7 +122,7 @@ static bool send_log(void)
 	uint32_t dropped = 0;
 	struct payload p;
 
-	if (!log_take_lines(text, sizeof(text), &dropped))
+	if (!log_take(LOG_CARD, text, sizeof(text), &dropped))
 		return false;
 	payload_begin(&p, out.payload);
 	payload_text(&p, "text", text);
@@ -318,11 +317,8 @@ void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why
 		c.events_first++; /* the oldest goes */
 	else
 		c.nevents++;
-	*e = (struct event){.ticks = arch_ticks(), .kind = (uint32_t)kind};
+	*e = (struct event){.why = why, .ticks = arch_ticks(), .kind = kind};
 	memcpy(e->vm, vm_plan(vm)->name, sizeof(e->vm));
-	memcpy(e->why, why, strnlen(why, sizeof(e->why) - 1));
-	if (fault != NULL) {
-		e->faulted = true;
+	if (fault != NULL)
 		e->fault = *fault;
-	}
 }

@@ -37,6 +37,8 @@ bool payload_valid(const void *tree, uint32_t size);
 
 /* ---- images.c ---- */
 
+#define DIGEST_BYTES 32U
+
 /*
  * A piece of image @image of @vm: @size bytes for @offset, in order; @digest is
  * NULL but with the last. BH_WRONG_STATE when the VM takes no images, BH_BAD_VALUE

@@ -23,6 +23,9 @@ uint64_t microseconds(uint64_t ticks);
 /* True while the firmware's or our tables map the UART, so that a panic can be printed. */
 void log_start(const struct machine *machine);
 
+/* Onto the UART, with a carriage return before each newline. */
+void uart_text(const char *text);
+
 /* ---- records.c: each make_ takes what the planner counted, and panics when that was wrong ---- */
 
 /* The hand-off struct, for all that reads the plan; before anything else. */
@@ -106,11 +109,8 @@ void vm_receive(const struct plan_vm *plan, uint32_t image, uint64_t offset, con
 		uint64_t size);
 void vm_load_end(struct vm *vm);
 
-/* Start of a loaded VM, or of a stopped one from the store. BH_WRONG_STATE in any other state, or when its images are not there. */
+/* Start of a loaded VM (steps 5 to 7), or of a stopped one from the store. BH_WRONG_STATE in any other state, or when its images are not there. */
 enum bh_error vm_launch(struct vm *vm);
-
-/* Start steps 5 to 7 of a loaded VM. BH_WRONG_STATE in any other state. */
-enum bh_error vm_start(struct vm *vm);
 
 /*
  * Stop of a running VM, @why for the log. BH_CORE_LOST when a core stays in its
@@ -138,7 +138,7 @@ bool control_open(void);
 /* When the connection wants to be looked at again (ticks); 0: there is no card. */
 uint64_t control_deadline(void);
 
-/* Has the card told of what happened to @vm; @fault may be NULL. */
+/* Has the card told of what happened to @vm; @why is kept, @fault may be NULL. */
 void control_event(const struct vm *vm, enum vm_event_kind kind, const char *why,
 		   const struct vcpu_fault *fault);
 

@@ -13,9 +13,11 @@ static void set_state(struct cpu *cpu, enum core_state state)
 	system_manager_wake();
 }
 
-static void take(struct cpu *cpu)
+/* Takes the command: it led to @state. */
+static void take(struct cpu *cpu, enum core_state state)
 {
 	store_release(&cpu->mailbox.command, COMMAND_NONE);
+	set_state(cpu, state);
 }
 
 enum bh_error vcpu_power_on(struct vm *vm, uint32_t vcpu, uint64_t entry, uint64_t context)
@@ -49,15 +51,14 @@ static bool wait_for_power(struct cpu *cpu)
 	return true;
 }
 
-static void report(struct cpu *cpu, enum core_event event)
-{
-	store_release(&cpu->mailbox.event, event);
-	system_manager_wake();
-}
-
 /* Start steps 6 and 7 and all that follows, until the vCPU must leave for good. */
 static void run_vcpu(struct cpu *cpu)
 {
+	static const uint32_t events[] = {
+		[VCPU_SYSTEM_OFF] = EVENT_OFF,
+		[VCPU_SYSTEM_RESET] = EVENT_RESET,
+		[VCPU_ILLEGAL] = EVENT_ABORT,
+	};
 	struct vcpu_shared *vcpu = &cpu->vm->shared.vcpu[cpu->vcpu];
 	enum vcpu_result result = VCPU_OFF;
 
@@ -68,12 +69,8 @@ static void run_vcpu(struct cpu *cpu)
 		if (result == VCPU_OFF)
 			store_release(&vcpu->power, VCPU_POWER_OFF);
 	}
-	if (result == VCPU_SYSTEM_OFF)
-		report(cpu, EVENT_OFF);
-	else if (result == VCPU_SYSTEM_RESET)
-		report(cpu, EVENT_RESET);
-	else if (result == VCPU_ILLEGAL)
-		report(cpu, EVENT_ABORT);
+	if (events[result] != EVENT_NONE) /* the system manager is woken when this core is parked */
+		store_release(&cpu->mailbox.event, events[result]);
 }
 
 static void start(struct cpu *cpu)
@@ -91,8 +88,7 @@ static void start(struct cpu *cpu)
 		log_line("%s: start 6/7: memory and I/O mappings installed", plan->name);
 		log_line("%s: start 7/7: entering the guest", plan->name);
 	}
-	take(cpu);
-	set_state(cpu, CORE_RUNNING);
+	take(cpu, CORE_RUNNING);
 	run_vcpu(cpu);
 	set_state(cpu, CORE_PARKED);
 }
@@ -129,14 +125,12 @@ void core_manager(struct cpu *cpu)
 			break;
 		case COMMAND_STOP: /* it has left its guest already */
 			cpu->vm = NULL;
-			take(cpu);
-			set_state(cpu, CORE_PARKED);
+			take(cpu, CORE_PARKED);
 			break;
 		case COMMAND_SCRUB:
 			scrub(cpu);
 			cpu->vm = NULL; /* which may be deleted from now on */
-			take(cpu);
-			set_state(cpu, CORE_IDLE);
+			take(cpu, CORE_IDLE);
 			break;
 		}
 	}

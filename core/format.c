@@ -10,6 +10,7 @@ struct output {
 	char *text;
 	size_t size;
 	size_t length; /* of the whole text, also of what did not fit */
+	va_list args; /* in a struct, as it may be an array type and goes by pointer */
 };
 
 struct spec {
@@ -45,16 +46,10 @@ static void put_text(struct output *out, const struct spec *spec, const char *te
 		pad(out, ' ', length, spec->width);
 }
 
-/* va_list may be an array type, so that only a struct can be handed on by pointer. */
-struct arguments {
-	va_list list;
-};
-
-static void put_number(struct output *out, const struct spec *spec, struct arguments *args,
-		       unsigned int base)
+static void put_number(struct output *out, const struct spec *spec, unsigned int base)
 {
 	unsigned long value =
-		spec->wide ? va_arg(args->list, unsigned long) : va_arg(args->list, unsigned int);
+		spec->wide ? va_arg(out->args, unsigned long) : va_arg(out->args, unsigned int);
 	char digits[24];
 	size_t at = sizeof(digits);
 
@@ -92,28 +87,23 @@ static const char *read_spec(const char *at, struct spec *spec)
 
 static void put_string(struct output *out, const struct spec *spec, const char *text)
 {
-	size_t length = 0;
-
 	if (!text)
 		text = "(null)";
-	while (length < spec->precision && text[length] != '\0')
-		length++;
-	put_text(out, spec, text, length);
+	put_text(out, spec, text, strnlen(text, spec->precision));
 }
 
 /* Writes one conversion; false when it is not one of ours. */
-static bool convert(struct output *out, char conversion, const struct spec *spec,
-		    struct arguments *args)
+static bool convert(struct output *out, char conversion, const struct spec *spec)
 {
 	switch (conversion) {
 	case 's':
-		put_string(out, spec, va_arg(args->list, const char *));
+		put_string(out, spec, va_arg(out->args, const char *));
 		return true;
 	case 'u':
-		put_number(out, spec, args, 10);
+		put_number(out, spec, 10);
 		return true;
 	case 'x':
-		put_number(out, spec, args, 16);
+		put_number(out, spec, 16);
 		return true;
 	case '%':
 		put(out, '%');
@@ -123,28 +113,21 @@ static bool convert(struct output *out, char conversion, const struct spec *spec
 	}
 }
 
-size_t bh_vformat(char *out, size_t size, const char *format, va_list list)
+size_t bh_vformat(char *out, size_t size, const char *format, va_list args)
 {
 	struct output output = {.text = out, .size = size};
-	struct arguments args;
 	struct spec spec;
-	const char *end;
 
-	va_copy(args.list, list);
+	va_copy(output.args, args);
 	while (*format != '\0') {
-		if (*format != '%') {
-			put(&output, *format++);
-			continue;
-		}
-		end = read_spec(format + 1, &spec);
-		if (*end != '\0' && convert(&output, *end, &spec, &args)) {
+		const char *end = *format == '%' ? read_spec(format + 1, &spec) : format;
+
+		if (end != format && convert(&output, *end, &spec))
 			format = end + 1;
-			continue;
-		}
-		/* Not ours: shown as it stands, so that the mistake is seen. */
-		put(&output, *format++);
+		else /* not ours: shown as it stands, so that the mistake is seen */
+			put(&output, *format++);
 	}
-	va_end(args.list);
+	va_end(output.args);
 	if (size > 0)
 		out[output.length < size ? output.length : size - 1] = '\0';
 	return output.length;

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define DIGEST_BYTES 32U
-
 /* What is on its way to each VM. A card that comes back may go on where it was, or begin again. */
 static struct stream {
 	uint32_t image;

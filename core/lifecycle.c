@@ -22,7 +22,7 @@ static struct mailbox *mailbox_of(const struct vm *vm, uint32_t vcpu)
 	return &cpu_record(vm_plan(vm)->core[vcpu])->mailbox;
 }
 
-/* The doorbells are separate: a stop rings them only when the mappings have gone. */
+/* A stop rings no doorbells: its cores are kicked when the mappings have gone. */
 static void command_cores(const struct vm *vm, enum core_command command)
 {
 	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++) {
@@ -31,13 +31,9 @@ static void command_cores(const struct vm *vm, enum core_command command)
 		BH_CHECK(load_acquire(&box->command) == COMMAND_NONE);
 		box->vm = vm->index;
 		store_release(&box->command, command);
+		if (command != COMMAND_STOP)
+			arch_doorbell(vm_plan(vm)->core[i]);
 	}
-}
-
-static void ring_cores(const struct vm *vm)
-{
-	for (uint32_t i = 0; i < vm_plan(vm)->ncores; i++)
-		arch_doorbell(vm_plan(vm)->core[i]);
 }
 
 #define BIT(state) (1U << (state))
@@ -84,7 +80,6 @@ void vm_scrub_begin(struct vm *vm)
 	set_state(vm, VM_SCRUBBING);
 	map_memory(vm, true);
 	command_cores(vm, COMMAND_SCRUB);
-	ring_cores(vm);
 }
 
 void vm_scrub_end(struct vm *vm)
@@ -160,19 +155,12 @@ enum bh_error vm_load(struct vm *vm)
 
 enum bh_error vm_launch(struct vm *vm)
 {
+	const struct plan_vm *plan = vm_plan(vm);
 	enum bh_error error = vm->state == VM_LOADED ? BH_OK : vm_load(vm);
 
-	return error != BH_OK ? error : vm_start(vm);
-}
-
-enum bh_error vm_start(struct vm *vm)
-{
-	const struct plan_vm *plan = vm_plan(vm);
-
-	if (!vm_state_allows((enum vm_state)vm->state, VM_RUNNING))
-		return BH_WRONG_STATE;
-	enum bh_error error = pci_open(vm);
-
+	if (error != BH_OK)
+		return error;
+	error = pci_open(vm);
 	if (error != BH_OK) {
 		log_line("%s: not started: %s", name(vm), bh_strerror(error));
 		return error;
@@ -183,12 +171,10 @@ enum bh_error vm_start(struct vm *vm)
 						  .entry = plan->entry.v,
 						  .context = plan->image[IMAGE_BOOT].to.v};
 	vm->started = arch_ticks();
-	vm->stop_at = 0;
 	set_state(vm, VM_RUNNING);
 	log_line("%s: start 5/7: start sent to %u core%s", name(vm), plan->ncores,
 		 plan->ncores == 1 ? "" : "s");
 	command_cores(vm, COMMAND_START);
-	ring_cores(vm);
 	wait_cores(vm, BIT(CORE_RUNNING) | BIT(CORE_PARKED), 0); /* a guest may end at once */
 	control_event(vm, VM_EVENT_STARTED, "asked", NULL);
 	return BH_OK;

@@ -6,15 +6,14 @@
 #include <string.h>
 
 #define RING_SIZE (CONFIG_LOG_RING_KIB * KIB)
-#define LINE_MAX 200
 
 static char ring[RING_SIZE];
 static uint32_t lock;
 static uint32_t head; /* written under the lock */
-static uint32_t tail; /* written by the system manager */
-static uint32_t dropped;
-static uint32_t card_tail; /* what the card has not been sent; moves under the lock */
-static uint32_t card_dropped; /* lines that made way for newer ones */
+static struct {
+	uint32_t tail; /* what it has not taken; moves under the lock */
+	uint32_t dropped; /* lines that made way for newer ones */
+} readers[LOG_READERS];
 static bool have_uart;
 static uint32_t panicking;
 
@@ -30,13 +29,17 @@ uint64_t microseconds(uint64_t ticks)
 	return ticks / rate * 1000000 + ticks % rate * 1000000 / rate;
 }
 
-static size_t stamp(char *line, size_t size)
+/* A whole line but for its newline. Its length. */
+static size_t compose(char line[LOG_LINE_MAX], const char *prefix, const char *format, va_list args)
 {
 	uint64_t now = microseconds(arch_ticks());
 	const struct cpu *cpu = arch_this_cpu();
+	size_t used =
+		bh_format(line, LOG_LINE_MAX, "[%5u.%06u] core%u: %s", (unsigned)(now / 1000000),
+			  (unsigned)(now % 1000000), cpu != NULL ? cpu->index : 0, prefix);
 
-	return bh_format(line, size, "[%5u.%06u] core%u: ", (unsigned)(now / 1000000),
-			 (unsigned)(now % 1000000), cpu != NULL ? cpu->index : 0);
+	used += bh_vformat(line + used, LOG_LINE_MAX - used, format, args);
+	return used < LOG_LINE_MAX ? used : LOG_LINE_MAX - 1;
 }
 
 static size_t line_at(uint32_t at)
@@ -48,111 +51,89 @@ static size_t line_at(uint32_t at)
 	return length + 1;
 }
 
+/* A reader that has not kept up loses its oldest lines: it holds up neither us nor the other one. */
 static void append(const char *line, size_t length)
 {
 	spin_lock(&lock);
-	for (; RING_SIZE - (head - card_tail) < length + 1; card_dropped++)
-		card_tail += (uint32_t)line_at(card_tail);
-	if (RING_SIZE - (head - load_acquire(&tail)) < length + 1 && !have_uart)
-		tail = head; /* nobody reads there */
-	if (RING_SIZE - (head - load_acquire(&tail)) < length + 1) {
-		dropped++;
-	} else {
-		for (size_t i = 0; i < length; i++)
-			ring[(head + i) % RING_SIZE] = line[i];
-		ring[(head + length) % RING_SIZE] = '\n';
-		store_release(&head, head + (uint32_t)length + 1);
-	}
+	for (uint32_t r = 0; r < LOG_READERS; r++)
+		for (; RING_SIZE - (head - readers[r].tail) < length + 1; readers[r].dropped++)
+			readers[r].tail += (uint32_t)line_at(readers[r].tail);
+	for (size_t i = 0; i < length; i++)
+		ring[(head + i) % RING_SIZE] = line[i];
+	ring[(head + length) % RING_SIZE] = '\n';
+	store_release(&head, head + (uint32_t)length + 1);
 	spin_unlock(&lock);
 }
 
 void log_line(const char *format, ...)
 {
-	char line[LINE_MAX];
+	char line[LOG_LINE_MAX];
 	va_list args;
-	size_t used = stamp(line, sizeof(line));
 
 	va_start(args, format);
-	used += bh_vformat(line + used, sizeof(line) - used, format, args);
+	append(line, compose(line, "", format, args));
 	va_end(args);
-	append(line, used < sizeof(line) ? used : sizeof(line) - 1);
 }
 
 bool log_pending(void)
 {
-	return tail != load_acquire(&head);
+	return readers[LOG_UART].tail != load_acquire(&head);
 }
 
-bool log_take(char *line, size_t size)
+bool log_take(enum log_reader reader, char *text, size_t size, uint32_t *lost)
 {
-	uint32_t end = load_acquire(&head);
-	uint32_t at = tail;
-	size_t used = 0;
-
-	if (at == end)
-		return false;
-	for (char c; at != end && (c = ring[at % RING_SIZE]) != '\n'; at++)
-		if (used + 1 < size)
-			line[used++] = c;
-	line[used] = '\0';
-	store_release(&tail, at + 1);
-	return true;
-}
-
-bool log_take_lines(char *text, size_t size, uint32_t *lost)
-{
+	uint32_t *tail = &readers[reader].tail;
+	bool locked = load_acquire(&panicking) == 0; /* a panic waits for nobody */
 	size_t used = 0, length;
 
-	spin_lock(&lock);
-	while (card_tail != head && used + (length = line_at(card_tail)) < size) {
+	if (locked)
+		spin_lock(&lock);
+	/* Signed: without the lock both sides may move the tail, and so past the head. */
+	while ((int32_t)(head - *tail) > 0 && used + (length = line_at(*tail)) < size)
 		for (size_t i = 0; i < length; i++)
-			text[used++] = ring[card_tail++ % RING_SIZE];
-	}
-	*lost = card_dropped;
-	card_dropped = 0;
-	spin_unlock(&lock);
+			text[used++] = ring[(*tail)++ % RING_SIZE];
+	*lost = readers[reader].dropped;
+	readers[reader].dropped = 0;
+	if (locked)
+		spin_unlock(&lock);
 	text[used] = '\0';
 	return used != 0;
 }
 
-static void put_line(const char *line)
+void uart_text(const char *text)
 {
-	for (; *line != '\0'; line++)
-		arch_uart_put(*line);
-	arch_uart_put('\r');
-	arch_uart_put('\n');
+	for (; *text != '\0'; text++) {
+		if (*text == '\n')
+			arch_uart_put('\r');
+		arch_uart_put(*text);
+	}
 }
 
 void log_drain(void)
 {
-	char line[LINE_MAX + 1];
+	char text[LOG_LINE_MAX + 1], note[40];
+	uint32_t lost;
 
-	if (!have_uart)
-		return;
-	while (log_take(line, sizeof(line)))
-		put_line(line);
-	uint32_t lost = __atomic_exchange_n(&dropped, 0, __ATOMIC_RELAXED);
-	if (lost != 0) {
-		bh_format(line, sizeof(line), "(%u lines of the log dropped)", lost);
-		put_line(line);
+	while (have_uart && log_take(LOG_UART, text, sizeof(text), &lost)) {
+		bh_format(note, sizeof(note), "(%u lines of the log dropped)\n", lost);
+		uart_text(lost != 0 ? note : "");
+		uart_text(text);
 	}
 }
 
 void bh_panic(const char *format, ...)
 {
-	char line[LINE_MAX];
+	char line[LOG_LINE_MAX];
 	va_list args;
 
 	/* The first panic is the cause; a second one, from another core or from here, would only hide it. */
 	if (__atomic_exchange_n(&panicking, 1, __ATOMIC_ACQUIRE) == 0 && have_uart) {
-		size_t used = stamp(line, sizeof(line));
-
-		used += bh_format(line + used, sizeof(line) - used, "PANIC: ");
 		va_start(args, format);
-		bh_vformat(line + used, sizeof(line) - used, format, args);
+		compose(line, "PANIC: ", format, args);
 		va_end(args);
 		log_drain();
-		put_line(line);
+		uart_text(line);
+		uart_text("\n");
 	}
 	arch_halt();
 }

@@ -52,34 +52,23 @@ bool payload_valid(const void *tree, uint32_t size)
 	       fdt_off_mem_rsvmap(tree) % sizeof(uint64_t) == 0 && fdt_check_full(tree, size) == 0;
 }
 
-/* The bytes of property @name, of exactly @size where that is not 0; NULL when they are not there. */
+/* The bytes of property @name; NULL when there are none. */
 static const void *get_bytes(const void *tree, const char *name, uint32_t *size)
 {
 	int length = 0;
 	const void *bytes = tree != NULL ? fdt_getprop(tree, 0, name, &length) : NULL;
 
-	if (bytes == NULL || length <= 0 || (*size != 0 && *size != (uint32_t)length))
-		return NULL;
-	*size = (uint32_t)length;
-	return bytes;
+	*size = bytes != NULL ? (uint32_t)length : 0;
+	return *size != 0 ? bytes : NULL;
 }
 
-static bool get_u32(const void *tree, const char *name, uint32_t *value)
+/* The same of exactly @size bytes. */
+static const void *get_exactly(const void *tree, const char *name, uint32_t size)
 {
-	uint32_t size = sizeof(*value);
-	const fdt32_t *cell = get_bytes(tree, name, &size);
+	uint32_t found;
+	const void *bytes = get_bytes(tree, name, &found);
 
-	*value = cell != NULL ? fdt32_ld(cell) : 0;
-	return cell != NULL;
-}
-
-static bool get_u64(const void *tree, const char *name, uint64_t *value)
-{
-	uint32_t size = sizeof(*value);
-	const fdt64_t *cells = get_bytes(tree, name, &size);
-
-	*value = cells != NULL ? fdt64_ld(cells) : 0;
-	return cells != NULL;
+	return found == size ? bytes : NULL;
 }
 
 /* ---- Requests ---- */
@@ -94,7 +83,7 @@ struct request {
 
 static enum bh_error do_ping(struct request *r)
 {
-	uint32_t size = 0;
+	uint32_t size;
 	const void *data = get_bytes(r->tree, "data", &size);
 
 	if (size > FRAME_DATA_MAX)
@@ -144,8 +133,7 @@ static enum bh_error do_stats(struct request *r)
 static enum bh_error do_create(struct request *r)
 {
 	static struct plan_vm plan;
-	uint32_t size = sizeof(plan);
-	const void *bytes = get_bytes(r->tree, "plan", &size);
+	const void *bytes = get_exactly(r->tree, "plan", sizeof(plan));
 	uint32_t slot = 0;
 
 	if (bytes == NULL)
@@ -159,15 +147,15 @@ static enum bh_error do_create(struct request *r)
 
 static enum bh_error do_image(struct request *r)
 {
-	uint32_t image, size = 0, digest_size = 32;
-	uint64_t offset;
+	uint32_t size;
 	const void *data = get_bytes(r->tree, "data", &size);
+	const fdt32_t *image = get_exactly(r->tree, "image", sizeof(*image));
+	const fdt64_t *offset = get_exactly(r->tree, "offset", sizeof(*offset));
 
-	if (data == NULL || size > FRAME_DATA_MAX || !get_u32(r->tree, "image", &image) ||
-	    !get_u64(r->tree, "offset", &offset))
+	if (data == NULL || size > FRAME_DATA_MAX || image == NULL || offset == NULL)
 		return BH_BAD_MESSAGE;
-	return image_receive(r->vm, image, offset, data, size,
-			     get_bytes(r->tree, "digest", &digest_size));
+	return image_receive(r->vm, fdt32_ld(image), fdt64_ld(offset), data, size,
+			     get_exactly(r->tree, "digest", DIGEST_BYTES));
 }
 
 static enum bh_error do_start(struct request *r)
@@ -177,12 +165,7 @@ static enum bh_error do_start(struct request *r)
 
 static enum bh_error do_stop(struct request *r)
 {
-	uint32_t grace;
-
-	if (!get_u32(r->tree, "grace-ms", &grace) || r->vm->state != VM_RUNNING)
-		return vm_end(r->vm, "asked by the card");
-	r->vm->stop_at = arch_ticks() + (uint64_t)grace * arch_tick_rate() / 1000;
-	return BH_OK;
+	return vm_end(r->vm, "asked by the card");
 }
 
 static enum bh_error do_abort(struct request *r)
@@ -235,7 +218,7 @@ static const struct {
 
 static struct vm *named_vm(const void *tree)
 {
-	uint32_t size = 0;
+	uint32_t size;
 	const char *name = get_bytes(tree, "vm", &size);
 
 	return name != NULL && name[size - 1] == '\0' ? vm_find(name) : NULL;
@@ -255,7 +238,7 @@ enum bh_error message_handle(uint32_t type, const void *tree, struct payload *an
 
 void message_console(const void *tree)
 {
-	uint32_t size = 0;
+	uint32_t size;
 	const uint8_t *data = get_bytes(tree, "data", &size);
 	struct vm *vm = named_vm(tree);
 
@@ -263,28 +246,13 @@ void message_console(const void *tree)
 		console_input(vm, data[i]);
 }
 
-/* As the protocol has an extent: two cells for each of its numbers. */
-struct pair {
-	fdt64_t base;
-	fdt64_t size;
-};
-
-static struct pair pair_of(struct extent extent)
-{
-	return (struct pair){cpu_to_fdt64(extent.base.v), cpu_to_fdt64(extent.size)};
-}
-
 void message_hello(struct payload *p)
 {
 	const struct plan *plan = machine_plan();
-	static struct pair store[ARRAY_SIZE(plan->images)];
-	struct pair core = pair_of(plan->core);
 	static uint64_t boot_id;
 
 	if (boot_id == 0)
 		entropy_get((uint8_t *)&boot_id, sizeof(boot_id));
-	for (uint32_t i = 0; i < plan->nimages; i++)
-		store[i] = pair_of(plan->images[i]);
 	payload_u32(p, "version", PROTOCOL_VERSION);
 	payload_u64(p, "build-id", build_id());
 	payload_u64(p, "boot-id", boot_id);
@@ -293,6 +261,6 @@ void message_hello(struct payload *p)
 	payload_u32(p, "plan-size", sizeof(struct plan));
 	payload_u32(p, "management-core", plan->management_core);
 	payload_u32(p, "console-interrupt", plan->console_interrupt);
-	payload_bytes(p, "core", &core, sizeof(core));
-	payload_bytes(p, "images", store, plan->nimages * (uint32_t)sizeof(store[0]));
+	payload_bytes(p, "core", &plan->core, sizeof(plan->core));
+	payload_bytes(p, "images", plan->images, plan->nimages * (uint32_t)sizeof(plan->images[0]));
 }

@@ -23,11 +23,7 @@ static void say(const char *format, ...)
 	va_start(args, format);
 	bh_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	for (const char *c = text; *c != '\0'; c++) {
-		if (*c == '\n')
-			arch_uart_put('\r');
-		arch_uart_put(*c);
-	}
+	uart_text(text);
 }
 
 static void do_list(void)

@@ -149,7 +149,6 @@ void make_vm(uint32_t index)
 	pa_t record = take_pages(&own, VM_RECORD_PAGES);
 	pa_t ring = take_pages(&own, CONSOLE_TX_SIZE / PAGE_SIZE);
 
-	BH_CHECK(record.v != 0);
 	vms[index] = pa_to_ptr(record);
 	vms[index]->tx = pa_to_ptr(ring);
 	vms[index]->index = index;

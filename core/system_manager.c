@@ -95,23 +95,9 @@ static void start_all(const struct plan *plan)
 		vm_scrub_begin(vm_record(i));
 	for (uint32_t i = 0; i < plan->nvms; i++)
 		vm_scrub_end(vm_record(i));
-	for (uint32_t i = 0; i < plan->nvms; i++) {
-		if (plan->vm[i].autostart == 0)
-			continue;
-		vm_launch(vm_record(i));
-	}
-}
-
-/* A guest that was asked to end and has not done so in time. */
-static void end_grace(const struct plan *plan)
-{
-	for (uint32_t i = 0; i < plan->nvms; i++) {
-		struct vm *vm = vm_record(i);
-
-		if (vm != NULL && vm->state == VM_RUNNING && vm->stop_at != 0 &&
-		    arch_ticks() >= vm->stop_at)
-			vm_stop(vm, "did not end by itself within its grace period");
-	}
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		if (plan->vm[i].autostart != 0)
+			vm_launch(vm_record(i));
 }
 
 #define FAULTS_PER_ROUND 8
@@ -153,7 +139,6 @@ void system_manager(struct cpu *cpu)
 		worked |= prompt_poll();
 		worked |= control_poll();
 		worked |= take_faults();
-		end_grace(plan);
 		if (!worked)
 			arch_wait(next_look());
 	}

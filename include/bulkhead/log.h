@@ -5,24 +5,26 @@
 
 #include <bulkhead/types.h>
 
+#define LOG_LINE_MAX 200 /* with its newline; what is longer is cut */
+
+/* Each takes what is logged at its own pace. */
+enum log_reader { LOG_UART, LOG_CARD, LOG_READERS };
+
 /*
  * One line "[seconds.micros] coreN: text" into the ring; any core, at any time,
- * never waits for a device. When the ring is full the line is dropped and
- * counted. Formats: see bulkhead/format.h.
+ * never waits for a device. When the ring is full for a reader its oldest line
+ * makes way and is counted. Formats: see bulkhead/format.h.
  */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Takes the next line out of the ring; false when it is empty. Only the system manager. */
-bool log_take(char *line, size_t size);
-
 /*
- * The next whole lines for the card, each with its newline, as many as fit in
- * @size bytes with a NUL behind them; false when there are none. @lost: lines
- * before them that made way for newer ones. Only the system manager.
+ * The next whole lines for @reader, each with its newline, as many as fit in
+ * @size bytes (more than LOG_LINE_MAX) with a NUL behind them; false when there are
+ * none. @lost: lines before them that made way for newer ones. Only the system manager, or panic.
  */
-bool log_take_lines(char *text, size_t size, uint32_t *lost);
+bool log_take(enum log_reader reader, char *text, size_t size, uint32_t *lost);
 
-/* True when log_take() would return a line. */
+/* True when the UART's reader has lines to take. */
 bool log_pending(void);
 
 /* Writes everything in the ring to the UART. Only the system manager, or panic. */

@@ -173,7 +173,6 @@ struct vm {
 	uint32_t images; /* those that are in its memory, a bit for each plan_image_slot */
 	uint32_t dma_faults; /* since it was started */
 	uint64_t started; /* ticks */
-	uint64_t stop_at; /* ticks at which its grace ends; 0: no stop was asked for */
 	uint32_t line_length; /* of the console line being mirrored */
 	char line[120];
 	struct vm_shared shared;

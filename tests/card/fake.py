@@ -135,7 +135,7 @@ class Hypervisor:
     def hello(self, **changes):
         props = {"version": cell(1), "build-id": cells64(self.build_id), "boot-id": cells64(self.boot_id),
                  "time-us": cells64(1000000), "machine": self.machine, "plan-size": cell(self.facts["plan_size"]),
-                 "core": cells64(*self.facts["core"]), "images": b"", "management-core": cell(0),
+                 "core": struct.pack("<2Q", *self.facts["core"]), "images": b"", "management-core": cell(0),
                  "console-interrupt": cell(0)}
         props.update(changes)
         return {k: v for k, v in props.items() if v is not None}
@@ -310,14 +310,13 @@ class Hypervisor:
         self.end(self.vms[name])
         self.connect()
 
-    def do_stop(self, vm, props):
+    def do_stop(self, vm, _):
         if vm.state not in ("running", "loading", "loaded"):
             return self.wrong(vm)
         was = vm.state
-        if number(props.get("grace-ms", b"\0")) == 0:
-            self.end(vm)
-            if was == "running":
-                threading.Timer(0.02, self.event, (vm.name, "stopped", "asked by the card")).start()
+        self.end(vm)
+        if was == "running":
+            threading.Timer(0.02, self.event, (vm.name, "stopped", "asked by the card")).start()
         return 0, {}, {}
 
     do_abort = do_stop

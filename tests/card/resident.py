@@ -103,7 +103,7 @@ class Resident:
         """The bytes of a struct plan_vm for the first VM of this server."""
         machine = self.folder / "machine"
         machine.write_bytes(hello["machine"])
-        cells = hello["core"] + hello["images"]
-        extents = map(str, struct.unpack(f">{len(cells) // 8}Q", cells))
+        numbers = hello["core"] + hello["images"]
+        extents = map(str, struct.unpack(f"<{len(numbers) // 8}Q", numbers))
         return subprocess.run([self.build / "card-machine", "plan", machine, name, str(kernel), str(boot), *extents], check=True,
                               capture_output=True).stdout

@@ -14,7 +14,7 @@ from fake import ANSWER, CONSOLE, NAMES
 from resident import Resident
 
 ERRORS = re.findall(r"^\tX\((BH_\w+),", (ROOT / "include/bulkhead/error.h").read_text(), re.M)
-U32 = ("version", "plan-size", "management-core", "console-interrupt", "slot", "kept", "image", "grace-ms")
+U32 = ("version", "plan-size", "management-core", "console-interrupt", "slot", "kept", "image")
 U64 = ("build-id", "boot-id", "time-us", "offset")
 TEXT = ("vm", "event", "why", "state", "detail")
 HEX = ("digest",)

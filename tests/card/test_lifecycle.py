@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM's way from create to delete, and what is seen of it."""
 import subprocess
+import time
+
+import pytest
 
 from conftest import BUILD, Stream, arm64_image, wait
+from fake import Vm
 
 
 def test_happy_path(card, hyp, machine, folder):
@@ -77,15 +81,44 @@ def test_reset_and_abort(card, hyp):
     assert "abort" in hyp.requests
 
 
+def again(card, hyp):
+    """Kills the daemon; the next one has the connection anew."""
+    card.kill()
+    hyp.closed.wait(10)
+    card.start()
+    hyp.connect()
+
+
 def test_stop_with_grace(card, hyp):
     card.define()
     card.post("vms/web/start")
     answer = card.post("vms/web/stop", {"grace_ms": 3000})
     assert answer.status == 200 and answer.json["wanted"] == "stopped"
     assert card.vm("web")["state"] == "running"
-    hyp.ends("web", "stopped")
+    hyp.ends("web", "off")
     wait(lambda: card.vm("web")["state"] == "stopped")
-    assert hyp.requests.count("stop") == 1
+    assert "stop" not in hyp.requests and "stopping" not in card.kinds("web")
+    time.sleep(3)
+    assert "stop" not in hyp.requests
+
+
+def test_grace_period_that_passes(card, hyp):
+    card.define()
+    card.post("vms/web/start")
+    began = time.monotonic()
+    assert card.post("vms/web/stop", {"grace_ms": 1500}).json["state"] == "running"
+    wait(lambda: card.vm("web")["state"] == "stopped")
+    assert 1.5 <= time.monotonic() - began < 10 and hyp.requests.count("stop") == 1
+    wait(lambda: "stopped" in card.kinds("web"))
+    assert card.kinds("web") == ["created", "started", "stopping", "stopped"]
+
+
+@pytest.mark.parametrize("verb", ["stop", "abort"])
+def test_grace_period_is_cut_short(card, hyp, verb):
+    card.define()
+    card.post("vms/web/start")
+    card.post("vms/web/stop", {"grace_ms": 600000})
+    assert card.post(f"vms/web/{verb}").json["state"] == "stopped" and hyp.requests.count(verb) == 1
 
 
 def test_console(card, hyp):
@@ -130,8 +163,8 @@ def test_many_streams_end_with_the_daemon(card, hyp):
         s.close()
 
 
-def test_boot_manifests_vm(card, dial):
-    from fake import Vm
+def boot_manifests_vm(card, dial):
+    """A machine whose VM `kept` runs."""
     first = dial(card, connect=False)
     card.define("tmp", memory="64M")
     first.connect()
@@ -145,10 +178,62 @@ def test_boot_manifests_vm(card, dial):
     second.vms["kept"].state = "running"
     second.connect()
     wait(lambda: card.vm("kept").get("state") == "running")
+    return second
+
+
+def test_boot_manifests_vm(card, dial):
+    boot_manifests_vm(card, dial)
     assert card.vm("kept")["kept"] and card.vm("kept")["wanted"] is None
     assert card.post("vms/kept/stop").json["state"] == "stopped"
     assert card.post("vms/kept/start").json["state"] == "running"
     assert card.ask("DELETE", "/v1/machines/m1/vms/kept").status == 409
+
+
+def test_boot_manifests_vm_has_grace(card, dial):
+    hyp = boot_manifests_vm(card, dial)
+    began = time.monotonic()
+    assert card.post("vms/kept/stop", {"grace_ms": 1000}).json["state"] == "running"
+    wait(lambda: card.vm("kept")["state"] == "stopped")
+    assert 1 <= time.monotonic() - began < 10
+    for end in (lambda: card.post("vms/kept/reset"), lambda: hyp.event("kept", "reset")):  # it runs on after these
+        card.post("vms/kept/start")
+        assert card.post("vms/kept/stop", {"grace_ms": 1000}).status == 200
+        end()
+        time.sleep(2)
+        assert card.vm("kept")["state"] == "running"
+
+
+def test_daemon_ends_during_a_grace_period(card, hyp):
+    card.define()
+    card.post("vms/web/start")
+    card.post("vms/web/stop", {"grace_ms": 600000})
+    again(card, hyp)
+    wait(lambda: card.vm("web")["state"] == "stopped")
+
+
+def test_daemon_ends_during_the_grace_period_of_a_boot_manifests_vm(card, dial):
+    hyp = boot_manifests_vm(card, dial)
+    card.post("vms/kept/stop", {"grace_ms": 600000})
+    again(card, hyp)
+    wait(lambda: card.vm("kept").get("state") == "stopped")
+    card.post("vms/kept/start")
+    again(card, hyp)
+    wait(lambda: card.vm("kept").get("state") == "running")
+    time.sleep(1)
+    assert card.vm("kept")["state"] == "running"
+
+
+def test_machine_restarts_during_the_grace_period_of_a_boot_manifests_vm(card, dial):
+    hyp = boot_manifests_vm(card, dial)
+    card.post("vms/kept/stop", {"grace_ms": 1000})
+    hyp.disconnect()
+    hyp.closed.wait(10)
+    hyp.boot_id += 1
+    time.sleep(1)
+    hyp.connect()
+    wait(lambda: card.vm("kept").get("state") == "running")
+    time.sleep(1)
+    assert card.vm("kept")["state"] == "running"
 
 
 def test_two_machines(start, dial):

@@ -141,7 +141,7 @@ static void end(bool patched)
 
 static void make_hello(bool patched)
 {
-	uint64_t pair[2] = {cpu_to_fdt64(machine.memory[0].extent.base.v), cpu_to_fdt64(MIB)};
+	struct extent extent = {machine.memory[0].extent.base, MIB};
 
 	begin();
 	fdt_property_u32(tree, "version", PROTOCOL_VERSION);
@@ -152,8 +152,8 @@ static void make_hello(bool patched)
 	fdt_property_u32(tree, "plan-size", sizeof(struct plan));
 	fdt_property_u32(tree, "management-core", 0);
 	fdt_property_u32(tree, "console-interrupt", 0);
-	fdt_property(tree, "core", pair, sizeof(pair));
-	fdt_property(tree, "images", pair, sizeof(pair));
+	fdt_property(tree, "core", &extent, sizeof(extent));
+	fdt_property(tree, "images", &extent, sizeof(extent));
 	end(patched);
 }
 

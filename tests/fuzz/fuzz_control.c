@@ -371,8 +371,8 @@ static void text(const char *name, const char *value)
 
 static void any_property(void)
 {
-	static const char *const properties[] = {"vm",	   "plan",     "image",	  "offset",
-						 "digest", "grace-ms", "version", "data"};
+	static const char *const properties[] = {"vm",	   "plan",    "image", "offset",
+						 "digest", "version", "data"};
 	const char *name = properties[input_byte() % ARRAY_SIZE(properties)];
 	uint8_t what = input_byte();
 	const uint8_t *bytes;
@@ -439,8 +439,6 @@ static void begin_request(uint16_t type, uint8_t which)
 		text("vm", names[(which & 7) % ARRAY_SIZE(names)]);
 	if (type == MESSAGE_IMAGE)
 		stream(which >> 3);
-	if (type == MESSAGE_STOP && which & 8)
-		fdt_property_u32(tree, "grace-ms", which);
 	if (type == MESSAGE_CONSOLE || type == MESSAGE_PING)
 		fdt_property(tree, "data", image, which % IMAGE_BYTES);
 }

@@ -68,26 +68,21 @@ static enum bh_error read_machine(const void *tree, struct facts *f, struct bh_r
 	return BH_OK;
 }
 
-static struct extent extent_at(const uint8_t *at)
-{
-	return (struct extent){pa(tree_cell64(at)), tree_cell64(at + 8)};
-}
-
 static enum bh_error read_extents(const void *tree, struct facts *f, struct bh_report *report)
 {
 	uint32_t size = 0;
-	const uint8_t *data = tree_bytes(tree, 0, "core", &size);
+	const void *data = tree_bytes(tree, 0, "core", &size);
 
-	if (!data || size != 16)
+	if (!data || size != sizeof(f->core))
 		return missing(report, "core");
-	f->core = extent_at(data);
+	memcpy(&f->core, data, sizeof(f->core));
 	size = 0;
 	data = tree_bytes(tree, 0, "images", &size);
-	if (size % 16 != 0 || size / 16 > ARRAY_SIZE(f->images))
+	if (size % sizeof(f->images[0]) != 0 || size > sizeof(f->images))
 		return missing(report, "images");
-	f->nimages = size / 16;
-	for (uint32_t i = 0; i < f->nimages; i++)
-		f->images[i] = extent_at(data + (size_t)i * 16);
+	f->nimages = size / (uint32_t)sizeof(f->images[0]);
+	if (size != 0)
+		memcpy(f->images, data, size);
 	return BH_OK;
 }
 

@@ -30,12 +30,17 @@ const char *vm_state_word(const struct vm *vm)
 	return vm->is == IS_ABSENT ? "defined" : words[vm->is];
 }
 
-uint64_t now_seconds(void)
+uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t now_seconds(void)
+{
+	return now_ms() / 1000;
 }
 
 void host_event(struct host *host, const char *vm, const char *kind, const char *why)

@@ -73,7 +73,8 @@ struct vm {
 	bool ask_again;
 	enum ending ending;
 	struct restart_count count;
-	uint64_t grace_until; /* seconds: a stop with a grace period is on its way */
+	uint64_t
+		grace_until; /* as now_ms(): so long it may end by itself; 0: it was not asked to */
 	struct event *timer;
 	struct fail last_error;
 
@@ -148,7 +149,8 @@ const char *vm_state_word(const struct vm *vm);
 /* What the hypervisor has of @vm; NULL when it does not know it. */
 const struct plan_vm *vm_plan_of(const struct vm *vm);
 
-/* Seconds of a clock that only goes forward. */
+/* Of a clock that only goes forward. */
+uint64_t now_ms(void);
 uint64_t now_seconds(void);
 
 /* ---- host_state.c: state.json ---- */
@@ -167,6 +169,12 @@ extern const struct link_callbacks host_link_callbacks;
 void vm_ask(struct vm *vm);
 
 /* ---- vm_settle.c: compares what is wanted with what is, and begins what is needed ---- */
+
+/*
+ * @vm is stopped when it runs still at @until; 0: it is not. Written down for a VM that
+ * is not ours; one of ours is not wanted running, and so is stopped after a restart too.
+ */
+bool vm_set_grace(struct vm *vm, uint64_t until, struct fail *fail);
 
 void vm_settle(struct vm *vm);
 

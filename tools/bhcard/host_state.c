@@ -7,6 +7,7 @@
 #include "text.h"
 
 #define STATE_VERSION 1
+#define BOOT_ID_HEX 17
 
 static const char *const phases[] = {"idle", "starting", "running"};
 static const char *const leavings[] = {"no", "forget", "clear"};
@@ -19,11 +20,16 @@ static json_t *image_state(const struct stored_image *image)
 	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "sha256", image->sha256);
 }
 
+static void put_boot_id(const struct vm *vm, char text[BOOT_ID_HEX])
+{
+	snprintf(text, BOOT_ID_HEX, "%016llx", (unsigned long long)vm->boot_id);
+}
+
 static json_t *vm_state(const struct vm *vm)
 {
-	char boot_id[17];
+	char boot_id[BOOT_ID_HEX];
 
-	snprintf(boot_id, sizeof(boot_id), "%016llx", (unsigned long long)vm->boot_id);
+	put_boot_id(vm, boot_id);
 	return json_pack("{s:O, s:O?, s:b, s:s, s:s, s:{s:o, s:o}, s:s, s:s}", "spec", vm->json,
 			 "ch", vm->ch, "want_running", vm->want_running, "phase", phases[vm->phase],
 			 "leaving", leavings[vm->leaving], "images", images[0],
@@ -31,17 +37,33 @@ static json_t *vm_state(const struct vm *vm)
 			 "planned", vm->planned, "boot_id", boot_id);
 }
 
+/* Of a VM that is not ours: that it is to end. */
+static json_t *ending_state(const struct vm *vm)
+{
+	char boot_id[BOOT_ID_HEX];
+
+	put_boot_id(vm, boot_id);
+	return json_pack("{s:s, s:s}", "name", vm->name, "boot_id", boot_id);
+}
+
 json_t *host_state(const struct host *host)
 {
 	json_t *vms = json_array();
+	json_t *ending = json_array();
+	bool good = true;
 
 	for (const struct vm *vm = host->vms; vm; vm = vm->next) {
-		if (vm->is_ours && json_array_append_new(vms, vm_state(vm)) != 0) {
-			json_decref(vms);
-			return NULL;
-		}
+		if (vm->is_ours)
+			good = good && json_array_append_new(vms, vm_state(vm)) == 0;
+		else if (vm->grace_until != 0)
+			good = good && json_array_append_new(ending, ending_state(vm)) == 0;
 	}
-	return json_pack("{s:i, s:o}", "version", STATE_VERSION, "vms", vms);
+	if (good)
+		return json_pack("{s:i, s:o, s:o}", "version", STATE_VERSION, "vms", vms, "ending",
+				 ending);
+	json_decref(vms);
+	json_decref(ending);
+	return NULL;
 }
 
 /* ---- Back ---- */
@@ -68,10 +90,16 @@ static unsigned int read_word(const json_t *json, const char *name, const char *
 	return 0;
 }
 
+static uint64_t read_boot_id(const json_t *json)
+{
+	const char *boot_id = json_string_value(json_object_get(json, "boot_id"));
+
+	return boot_id ? strtoull(boot_id, NULL, 16) : 0;
+}
+
 static void restore_rest(struct vm *vm, const json_t *json)
 {
 	const char *planned = json_string_value(json_object_get(json, "planned"));
-	const char *boot_id = json_string_value(json_object_get(json, "boot_id"));
 	const json_t *ch = json_object_get(json, "ch");
 
 	vm->is_ours = true;
@@ -84,7 +112,7 @@ static void restore_rest(struct vm *vm, const json_t *json)
 			   &vm->image[i]);
 	if (planned)
 		text_copy(vm->planned, sizeof(vm->planned), planned);
-	vm->boot_id = boot_id ? strtoull(boot_id, NULL, 16) : 0;
+	vm->boot_id = read_boot_id(json);
 }
 
 static bool restore_vm(struct host *host, const json_t *json, struct fail *fail)
@@ -104,6 +132,22 @@ static bool restore_vm(struct host *host, const json_t *json, struct fail *fail)
 	return true;
 }
 
+/* Its time is up: how much of it there was, nobody knows any more. */
+static bool restore_ending(struct host *host, const json_t *json, struct fail *fail)
+{
+	const char *name = json_string_value(json_object_get(json, "name"));
+	struct vm *vm;
+
+	if (!name || !spec_name_valid(name) || host_find(host, name))
+		return true;
+	vm = host_new_vm(host, name);
+	if (!vm)
+		return fail_with(fail, FAIL_DISK, "out of memory, or a console file is unusable");
+	vm->boot_id = read_boot_id(json);
+	vm->grace_until = now_ms();
+	return true;
+}
+
 bool host_restore(struct host *host, struct fail *fail)
 {
 	json_t *state = store_load(&host->store, fail);
@@ -116,6 +160,8 @@ bool host_restore(struct host *host, struct fail *fail)
 				 host->name, STATE_VERSION);
 	json_array_foreach(json_object_get(state, "vms"), i, vm) good =
 		good && restore_vm(host, vm, fail);
+	json_array_foreach(json_object_get(state, "ending"), i, vm) good =
+		good && restore_ending(host, vm, fail);
 	json_decref(state);
 	return good;
 }

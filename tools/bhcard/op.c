@@ -16,7 +16,7 @@
 struct op {
 	struct vm *vm; /* NULL: it went away */
 	enum op_kind kind;
-	uint32_t grace_ms;
+	bool has_grace; /* which begins now */
 	op_done_fn *done;
 	void *context;
 	bool is_waiting; /* for an answer, which will come */
@@ -389,14 +389,7 @@ static void start_prepare(struct op *op)
 
 static void stopped(struct op *op)
 {
-	struct vm *vm = op->vm;
-
-	if (op->grace_ms != 0) {
-		vm->grace_until = now_seconds() + op->grace_ms / 1000 + 5;
-		vm->ask_again = true;
-	} else {
-		vm->is = IS_STOPPED;
-	}
+	op->vm->is = IS_STOPPED;
 	succeed(op);
 }
 
@@ -414,13 +407,7 @@ static void reset_stopped(struct op *op)
 
 static void stop(struct op *op, void (*then)(struct op *op))
 {
-	struct payload m;
-
-	payload_begin(&m);
-	payload_string(&m, "vm", op->vm->name);
-	if (op->grace_ms != 0)
-		payload_u32(&m, "grace-ms", op->grace_ms);
-	request(op, op->kind == OP_ABORT ? MESSAGE_ABORT : MESSAGE_STOP, &m, then);
+	request_plain(op, op->kind == OP_ABORT ? MESSAGE_ABORT : MESSAGE_STOP, then);
 }
 
 /* ---- Delete, clear ---- */
@@ -480,6 +467,8 @@ static void run(struct op *op)
 	case OP_ABORT:
 		if (vm->is == IS_ABSENT || vm->is == IS_STOPPED)
 			succeed(op); /* it was about to be started again */
+		else if (op->has_grace && vm->grace_until != 0)
+			succeed(op); /* vm_settle() waits */
 		else
 			stop(op, stopped);
 		break;
@@ -554,12 +543,15 @@ static bool check(const struct vm *vm, enum op_kind kind, struct fail *fail)
 			 vm->name);
 }
 
-static bool write_down(struct vm *vm, enum op_kind kind, struct fail *fail)
+static bool write_down(struct vm *vm, enum op_kind kind, uint32_t grace_ms, struct fail *fail)
 {
 	bool wants = kind == OP_START || kind == OP_RESET;
+	bool waits = grace_ms != 0 && vm->is == IS_RUNNING;
 
 	vm->count = (struct restart_count){0, 0};
 	vm->ending = ENDING_NONE;
+	if (!vm_set_grace(vm, waits ? now_ms() + grace_ms : 0, fail))
+		return false;
 	if (!vm->is_ours)
 		return true;
 	vm->want_running = wants;
@@ -572,6 +564,7 @@ static bool write_down(struct vm *vm, enum op_kind kind, struct fail *fail)
 	vm->want_running = vm->is == IS_RUNNING;
 	vm->phase = vm->want_running ? PHASE_RUNNING : PHASE_IDLE;
 	vm->leaving = LEAVING_NOT;
+	vm->grace_until = 0;
 	return false;
 }
 
@@ -596,14 +589,14 @@ void op_begin(struct vm *vm, enum op_kind kind, uint32_t grace_ms, op_done_fn *d
 {
 	struct fail fail;
 
-	if (!check(vm, kind, &fail) || !write_down(vm, kind, &fail)) {
+	if (!check(vm, kind, &fail) || !write_down(vm, kind, grace_ms, &fail)) {
 		if (done)
 			done(context, &fail);
 		return;
 	}
 	start_op(vm, (struct op){.vm = vm,
 				 .kind = kind,
-				 .grace_ms = grace_ms,
+				 .has_grace = grace_ms != 0,
 				 .done = done,
 				 .context = context});
 }

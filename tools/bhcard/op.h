@@ -24,7 +24,8 @@ typedef void op_done_fn(void *context, const struct fail *fail);
 
 /*
  * Checks, writes down what is wanted and begins. @done (may be NULL) is called
- * exactly once, perhaps before this returns. @grace_ms is for a stop.
+ * exactly once, perhaps before this returns. @grace_ms is for a stop:
+ * done when this time has begun, in which the guest may end by itself.
  */
 void op_begin(struct vm *vm, enum op_kind kind, uint32_t grace_ms, op_done_fn *done, void *context);
 

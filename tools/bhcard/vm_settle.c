@@ -82,10 +82,8 @@ static void settle_running(struct vm *vm)
 	vm->ending = ENDING_NONE;
 	if (vm->want_running)
 		write_down(vm, true, PHASE_RUNNING);
-	else if (now_seconds() >= vm->grace_until)
-		op_resume(vm, OP_STOP);
 	else
-		look_again(vm, 4 * POLL_MS);
+		op_resume(vm, OP_STOP);
 }
 
 static void settle_at_rest(struct vm *vm)
@@ -102,8 +100,37 @@ static void settle_at_rest(struct vm *vm)
 		write_down(vm, false, PHASE_IDLE);
 }
 
+bool vm_set_grace(struct vm *vm, uint64_t until, struct fail *fail)
+{
+	if (vm->grace_until == until)
+		return true;
+	vm->grace_until = until;
+	if (vm->is_ours)
+		return true;
+	vm->boot_id = vm->host->facts.boot_id;
+	if (host_save(vm->host, fail))
+		return true;
+	vm->grace_until = 0;
+	return false;
+}
+
+static void settle_grace(struct vm *vm)
+{
+	uint64_t now = now_ms();
+
+	if (now < vm->grace_until) {
+		look_again(vm, (int)(vm->grace_until - now));
+		return;
+	}
+	host_event(vm->host, vm->name, "stopping",
+		   "it did not end by itself within its grace period");
+	op_resume(vm, OP_STOP);
+}
+
 void vm_settle(struct vm *vm)
 {
+	struct fail ignored;
+
 	evtimer_del(vm->timer);
 	if (vm->op || !vm->host->is_synced)
 		return;
@@ -111,11 +138,13 @@ void vm_settle(struct vm *vm)
 		look_again(vm, POLL_MS);
 		return;
 	}
-	if (vm->is != IS_RUNNING)
-		vm->grace_until = 0;
-	if (!vm->is_ours || vm->is_kept)
+	if (vm->is != IS_RUNNING || vm->boot_id != vm->host->facts.boot_id)
+		vm_set_grace(vm, 0, &ignored);
+	if (vm->grace_until != 0)
+		settle_grace(vm);
+	else if (!vm->is_ours || vm->is_kept)
 		return;
-	if (vm->leaving != LEAVING_NOT)
+	else if (vm->leaving != LEAVING_NOT)
 		op_resume(vm, vm->leaving == LEAVING_CLEAR ? OP_CLEAR : OP_DELETE);
 	else if (vm->is == IS_RUNNING)
 		settle_running(vm);
@@ -127,6 +156,8 @@ void vm_settle(struct vm *vm)
 
 void vm_heard(struct vm *vm, const char *kind)
 {
+	struct fail ignored;
+
 	if (strcmp(kind, "off") == 0)
 		vm->ending = ENDING_OFF;
 	else if (strcmp(kind, "reset") == 0)
@@ -135,5 +166,7 @@ void vm_heard(struct vm *vm, const char *kind)
 		vm->ending = ENDING_ABORTED;
 	else if (strcmp(kind, "stopped") == 0)
 		vm->ending = ENDING_STOPPED;
+	if (!vm->is_ours && vm->ending != ENDING_NONE) /* the hypervisor may start it again */
+		vm_set_grace(vm, 0, &ignored);
 	vm_ask(vm);
 }

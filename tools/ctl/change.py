@@ -12,7 +12,7 @@ from ctl.words import KIB, note, show_json
 UPLOAD_CHUNK = 256 * KIB
 ENDING = ("running", "stopping", "scrubbing", "unknown")  # states of a VM that is to stop; the last while nobody can say
 LOOK_SECONDS = 0.1  # how often it is looked at
-END_SECONDS = 30  # how much longer than its grace period a stop may take: bhcard waits 5 s, then memory is scrubbed
+END_SECONDS = 30  # how much longer than its grace period a stop may take: its memory is scrubbed then
 
 
 def each_vm(session, act):
