@@ -200,10 +200,10 @@ static void reset_extended_state(void)
 	static const uint32_t none[576 / 4] __attribute__((aligned(64))) = {[6] = 0x1f80};
 	struct cpuid all = cpuid(0xd, 0);
 
-	x86_try_xsetbv((uint64_t)all.edx << 32 | all.eax);
+	x86_try_xsetbv(0, (uint64_t)all.edx << 32 | all.eax);
 	__asm__ volatile("fninit\n\txrstor64 (%0)" ::"r"(none), "a"(UINT32_MAX), "d"(UINT32_MAX)
 			 : "memory");
-	x86_try_xsetbv(XCR0_X87);
+	x86_try_xsetbv(0, XCR0_X87);
 }
 
 static void reset_debug(void)

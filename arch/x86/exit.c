@@ -63,7 +63,7 @@ static void on_xsetbv(struct guest_exit *exit)
 	uint64_t value =
 		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[0] & UINT32_MAX);
 
-	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(value)) {
+	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(0, value)) {
 		inject(exit->cpu, VECTOR_GP);
 		return;
 	}

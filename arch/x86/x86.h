@@ -78,7 +78,7 @@ extern struct cpu *x86_starting;
 /* What this processor may refuse, or not have: false when it took #GP. */
 bool x86_try_rdmsr(uint32_t msr, uint64_t *value);
 bool x86_try_wrmsr(uint32_t msr, uint64_t value);
-bool x86_try_xsetbv(uint64_t value);
+bool x86_try_xsetbv(uint32_t xcr, uint64_t value);
 
 /* Sleeps until an interrupt or NMI, or not at all when one came since the last call. */
 void x86_wait(void);

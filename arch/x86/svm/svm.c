@@ -7,7 +7,7 @@
 /* 0 is the host's; a core only ever runs one guest, and flushes before the next */
 #define GUEST_ASID 1
 
-/* svm/run.S: false when something was to be looked at before. */
+/* run.S: false when something was to be looked at before. */
 bool svm_run(struct cpu *cpu, uint64_t vmcb, uint64_t host_state);
 
 static struct vmcb *vmcb_of(const struct cpu *cpu)

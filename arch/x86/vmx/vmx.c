@@ -30,7 +30,7 @@
 #define CR0_SET ((uint64_t)CR0_NE)
 #define CR4_OWNED ((uint64_t)(CR4_VMXE | CR4_MCE))
 
-/* vmx/run.S */
+/* run.S */
 enum vmx_run {
 	VMX_NOT_RUN, /* something was to be looked at before */
 	VMX_EXITED,
