@@ -22,13 +22,6 @@ void skip(struct guest_exit *exit)
 	exit->cpu->arch.pc += exit->hw.length;
 }
 
-static void on_port(struct guest_exit *exit)
-{
-	port_access(exit);
-	if (exit->illegal == NULL)
-		skip(exit);
-}
-
 /*
  * As the hardware answers in the guest: what depends on its CR4 is made up
  * here, and VMX and the debug store (BTS, PEBS) are not there.
@@ -110,9 +103,9 @@ static const struct {
 	enum exit_reason reason;
 	void (*run)(struct guest_exit *exit);
 } handlers[] = {
-	[X86_NMI] = {EXIT_NMI,
-		     NULL}, /* the doorbell needs no more than to be heard: see arch_vcpu_run() */
-	[X86_PORT] = {EXIT_PORT, on_port},
+	/* The doorbell needs no more than to be heard: see arch_vcpu_run(). */
+	[X86_NMI] = {EXIT_NMI, NULL},
+	[X86_PORT] = {EXIT_PORT, port_access},
 	[X86_MSR] = {EXIT_REGISTER, msr_access},
 	[X86_CPUID] = {EXIT_CPUID, on_cpuid},
 	[X86_XSETBV] = {EXIT_REGISTER, on_xsetbv},
@@ -161,7 +154,7 @@ static bool is_wanted(struct cpu *cpu, enum vcpu_result *result)
 
 enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault)
 {
-	void (*enter)(struct cpu * cpu, struct x86_exit * exit) = vendor()->enter;
+	void (*enter)(struct cpu * cpu, struct x86_exit * exit) = vendor->enter;
 	struct guest_exit exit = {.cpu = cpu};
 
 	cpu->arch.rung = 1; /* what came before now may have been heard and not been looked at */

@@ -125,15 +125,15 @@ static void open_msr(uint32_t msr, bool read, bool write)
 {
 	static const uint32_t ranges[] = {0, 0xc0000000, 0xc0010000};
 
-	for (uint32_t i = 0; i < ARRAY_SIZE(ranges) && i < vendor()->msr_ranges; i++) {
-		uint32_t bit = (i * RANGE_MSRS + (msr - ranges[i])) * vendor()->msr_stride;
+	for (uint32_t i = 0; i < ARRAY_SIZE(ranges) && i < vendor->msr_ranges; i++) {
+		uint32_t bit = (i * RANGE_MSRS + (msr - ranges[i])) * vendor->msr_stride;
 
 		if (msr < ranges[i] || msr - ranges[i] >= RANGE_MSRS)
 			continue;
 		if (read)
 			open_bit(bit);
 		if (write)
-			open_bit(bit + vendor()->msr_write);
+			open_bit(bit + vendor->msr_write);
 	}
 }
 

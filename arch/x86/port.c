@@ -77,4 +77,5 @@ void port_access(struct guest_exit *exit)
 		write_port(exit, (uint32_t)*rax & mask);
 	else
 		*rax = (exit->hw.size == 4 ? 0 : *rax & ~(uint64_t)mask) | (read_port(exit) & mask);
+	skip(exit);
 }

@@ -247,11 +247,11 @@ struct vendor {
 	bool (*has_1g)(void);
 	/* This core's extension on. Again on each core. */
 	void (*cpu_init)(struct cpu *cpu);
-	/* The vCPU to real mode at the start of @cs; nothing of an earlier guest is left in control block or TLB. */
+	/* After leave(): the vCPU to real mode at the start of @cs; nothing of an earlier guest is left in the TLB. */
 	void (*reset)(struct cpu *cpu, const struct x86_segment *cs);
 	/* Runs the guest from @exit, zeroes at first, to its next, with what stands in @cpu->arch, where it leaves what came of it. */
 	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
-	/* Wipes the control block, and the TLB of what the guest left there. */
+	/* Wipes the control block, which may never have been used. */
 	void (*leave)(struct cpu *cpu);
 	/* Its bitmap: how many ranges of 0x2000 MSRs, bits from one MSR to the next, and from reading to writing it. */
 	uint32_t msr_ranges;
@@ -262,7 +262,7 @@ struct vendor {
 extern const struct vendor svm, vmx;
 
 /* The one in use. */
-const struct vendor *vendor(void);
+extern const struct vendor *vendor;
 
 /* The vendors' bitmaps; which parts they use is theirs. All ones: everything exits. */
 extern uint8_t x86_msr_bitmap[2 * PAGE_SIZE], x86_port_bitmap[3 * PAGE_SIZE];

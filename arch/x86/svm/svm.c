@@ -47,7 +47,6 @@ static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	struct vmcb *vmcb = vmcb_of(cpu);
 
-	memset(vmcb, 0, sizeof(*vmcb));
 	set_controls(cpu, vmcb);
 	vmcb->cs = *cs;
 	vmcb->ds = vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = X86_DATA;

@@ -258,7 +258,6 @@ static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	pa_t vmcs = cpu_page(cpu, PAGE_VMCB);
 
-	leave(cpu);
 	set_revision(vmcs);
 	vmx_page("vmclear", vmcs);
 	vmx_page("vmptrld", vmcs);
