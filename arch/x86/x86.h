@@ -288,7 +288,19 @@ void port_access(struct guest_exit *exit);
 /* NULL, or what was illegal. */
 const char *icr_write(struct cpu *cpu, uint64_t value);
 
-/* The 16550: register @offset. */
+/* The 16550, a guest's and the machine's. */
+#define UART_DATA 0 /* divisor's low byte with DLAB */
+#define UART_IER 1 /* its high byte */
+#define UART_IIR_FCR 2
+#define UART_LCR 3
+#define UART_MCR 4
+#define UART_LSR 5
+#define UART_MSR 6
+#define IER_RX 0x01
+#define LSR_RX 0x01
+#define LSR_TX_EMPTY 0x20
+
+/* The guest's: register @offset. */
 uint8_t console_read(struct vm *vm, uint32_t offset);
 void console_write(struct vm *vm, uint32_t offset, uint8_t value);
 /* Its PCI function's configuration space, filled in @page. */
