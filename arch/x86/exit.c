@@ -84,7 +84,7 @@ static void on_memory(struct guest_exit *exit)
 static void on_exception(struct guest_exit *exit)
 {
 	exit->cpu->arch.event = exit->hw.event;
-	exit->cpu->arch.event_error = exit->hw.error;
+	exit->cpu->arch.event_error = 0;
 }
 
 static void on_undefined(struct guest_exit *exit)

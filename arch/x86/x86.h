@@ -169,8 +169,7 @@ struct x86_exit {
 	uint64_t address; /* guest-physical */
 	uint64_t cr3; /* memory: the guest's */
 	uint32_t length; /* of the instruction */
-	uint32_t event; /* X86_EXCEPTION: as EVENT_*, with its error code in @error */
-	uint32_t error;
+	uint32_t event; /* X86_EXCEPTION: as EVENT_*; its error code is 0 if it has one */
 	uint32_t port;
 	uint32_t size; /* 1, 2 or 4 bytes */
 	bool write; /* MSR, port, memory */
