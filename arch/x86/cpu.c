@@ -19,7 +19,6 @@
 #define CPUID_EXTENDED_EDX_1G (1U << 26)
 #define XCR0_X87 1ULL
 #define REAL_CODE 0x09b /* as in a VMCB: type, S, P */
-#define REG_RDX 2
 
 uint8_t x86_msr_bitmap[2 * PAGE_SIZE] __attribute__((aligned(4096)));
 uint8_t x86_port_bitmap[3 * PAGE_SIZE] __attribute__((aligned(4096)));

@@ -2,10 +2,6 @@
 /* What a guest's exit leads to, whichever vendor's extension it came from. A kind without a handler is illegal. */
 #include "x86.h"
 
-#define REG_RCX 1
-#define REG_RDX 2
-#define REG_RBX 3
-
 #define CPUID_1_ECX_VMX (1U << 5)
 #define CPUID_1_ECX_OSXSAVE (1U << 27)
 #define CPUID_1_EDX_DS (1U << 21)
@@ -29,7 +25,7 @@ void skip(struct guest_exit *exit)
 static void on_cpuid(struct guest_exit *exit)
 {
 	struct cpu *cpu = exit->cpu;
-	uint32_t leaf = (uint32_t)cpu->arch.regs[0];
+	uint32_t leaf = (uint32_t)cpu->arch.regs[REG_RAX];
 	struct cpuid r = cpuid(leaf, (uint32_t)cpu->arch.regs[REG_RCX]);
 	uint64_t cr4 = cpu->arch.cr4;
 
@@ -43,7 +39,7 @@ static void on_cpuid(struct guest_exit *exit)
 	} else if (leaf == 0xd && (uint32_t)cpu->arch.regs[REG_RCX] == 1) {
 		r.ecx &= XSS_GUEST;
 	}
-	cpu->arch.regs[0] = r.eax;
+	cpu->arch.regs[REG_RAX] = r.eax;
 	cpu->arch.regs[REG_RBX] = r.ebx;
 	cpu->arch.regs[REG_RCX] = r.ecx;
 	cpu->arch.regs[REG_RDX] = r.edx;
@@ -54,7 +50,7 @@ static void on_cpuid(struct guest_exit *exit)
 static void on_xsetbv(struct guest_exit *exit)
 {
 	uint64_t value =
-		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[0] & UINT32_MAX);
+		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[REG_RAX] & UINT32_MAX);
 
 	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(0, value)) {
 		inject(exit->cpu, VECTOR_GP);

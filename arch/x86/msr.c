@@ -216,9 +216,9 @@ static bool read_msr(struct cpu *cpu, uint32_t msr, uint64_t *value)
 
 void msr_access(struct guest_exit *exit)
 {
-	uint64_t *rax = &exit->cpu->arch.regs[0];
-	uint64_t *rdx = &exit->cpu->arch.regs[2];
-	uint32_t msr = (uint32_t)exit->cpu->arch.regs[1];
+	uint64_t *rax = &exit->cpu->arch.regs[REG_RAX];
+	uint64_t *rdx = &exit->cpu->arch.regs[REG_RDX];
+	uint32_t msr = (uint32_t)exit->cpu->arch.regs[REG_RCX];
 	uint64_t value = *rdx << 32 | (*rax & UINT32_MAX);
 
 	if (exit->hw.write ? !write_msr(exit, msr, value) : !read_msr(exit->cpu, msr, &value)) {

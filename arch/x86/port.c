@@ -64,7 +64,7 @@ static void write_port(struct guest_exit *exit, uint32_t value)
 
 void port_access(struct guest_exit *exit)
 {
-	uint64_t *rax = &exit->cpu->arch.regs[0];
+	uint64_t *rax = &exit->cpu->arch.regs[REG_RAX];
 	uint32_t mask = UINT32_MAX >> (32 - 8 * exit->hw.size);
 
 	exit->reason = is_console(exit) ? EXIT_CONSOLE : EXIT_PORT;

@@ -201,6 +201,9 @@ static inline void exit_known(const struct x86_known *known, uint32_t count, str
 	exit->what = is->what;
 }
 
+/* In arch_cpu.regs. */
+enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP };
+
 /* An event to inject: the same in VMCB (APM 15.20) and VMCS (SDM 25.8.3). */
 #define EVENT_VALID (1U << 31)
 #define EVENT_ERROR (1U << 11)

@@ -135,7 +135,7 @@ static void put_back(const struct arch_cpu *arch, struct vmcb *vmcb)
 	if (vmcb->rip != arch->pc)
 		vmcb->interrupt_shadow = 0;
 	vmcb->rip = arch->pc;
-	vmcb->rax = arch->regs[0];
+	vmcb->rax = arch->regs[REG_RAX];
 	vmcb->efer = arch->efer | EFER_SVME;
 	vmcb->event = arch->event;
 	vmcb->event_error = arch->event_error;
@@ -149,7 +149,7 @@ static void take_out(struct arch_cpu *arch, struct vmcb *vmcb)
 
 	vmcb->tlb_control = TLB_KEEP;
 	arch->pc = vmcb->rip;
-	arch->regs[0] = vmcb->rax;
+	arch->regs[REG_RAX] = vmcb->rax;
 	arch->efer = vmcb->efer & ~(uint64_t)EFER_SVME;
 	arch->cr0 = vmcb->cr0;
 	arch->cr4 = vmcb->cr4;

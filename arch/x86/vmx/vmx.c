@@ -9,7 +9,6 @@
 #define GUEST_VPID 1 /* 0 is the host's; a core only ever runs one guest */
 #define INVEPT_ALL 2
 #define INVVPID_ONE 1
-#define REG_RSP 4
 
 #define TYPE_NMI 2
 #define EVENT_VECTOR(event) ((event)&0xff)
