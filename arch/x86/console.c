@@ -72,12 +72,16 @@ static bool send_msi(const struct vm *vm)
 
 /* ---- the 16550: NS16550A data sheet, 8.0 ---- */
 
-static bool pending(struct vm *vm)
+/* What it has an interrupt for. */
+static uint8_t cause(struct vm *vm)
 {
-	const struct arch_vm *uart = &vm->shared.arch;
+	const struct arch_vm *arch = &vm->shared.arch;
 
-	return ((uart->uart[UART_IER] & IER_RX) != 0 && console_pending(vm)) ||
-	       ((uart->uart[UART_IER] & IER_TX_EMPTY) != 0 && uart->uart_empty != 0);
+	if ((arch->uart[UART_IER] & IER_RX) != 0 && console_pending(vm))
+		return IIR_RX;
+	if ((arch->uart[UART_IER] & IER_TX_EMPTY) != 0 && arch->uart_empty != 0)
+		return IIR_TX_EMPTY;
+	return IIR_NONE;
 }
 
 /*
@@ -89,9 +93,10 @@ void arch_console_notify(struct vm *vm)
 {
 	uint32_t *raised = &vm->shared.arch.uart_raised;
 
-	if (!pending(vm))
+	if (cause(vm) == IIR_NONE)
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
-	if (pending(vm) && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 && !send_msi(vm))
+	if (cause(vm) != IIR_NONE && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 &&
+	    !send_msi(vm))
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -105,15 +110,12 @@ static uint8_t read_data(struct vm *vm)
 /* Reading "transmitter empty" takes that interrupt back. */
 static uint8_t identify(struct vm *vm)
 {
-	struct arch_vm *uart = &vm->shared.arch;
-	uint8_t fifo = (uart->uart[UART_IIR_FCR] & FCR_FIFO) != 0 ? IIR_FIFO : 0;
+	struct arch_vm *arch = &vm->shared.arch;
+	uint8_t found = cause(vm);
 
-	if ((uart->uart[UART_IER] & IER_RX) != 0 && console_pending(vm))
-		return fifo | IIR_RX;
-	if ((uart->uart[UART_IER] & IER_TX_EMPTY) == 0 || uart->uart_empty == 0)
-		return fifo | IIR_NONE;
-	uart->uart_empty = 0;
-	return fifo | IIR_TX_EMPTY;
+	if (found == IIR_TX_EMPTY)
+		arch->uart_empty = 0;
+	return (arch->uart[UART_IIR_FCR] & FCR_FIFO) != 0 ? found | IIR_FIFO : found;
 }
 
 /* In loop-back the modem's lines are the control register's. */

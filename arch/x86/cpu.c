@@ -15,8 +15,6 @@
 #define STARTUP_US 1000000U
 
 #define CPUID_1_ECX_VMX (1U << 5)
-#define CPUID_EXTENDED 0x80000001
-#define CPUID_EXTENDED_EDX_1G (1U << 26)
 #define XCR0_X87 1ULL
 #define REAL_CODE 0x09b /* as in a VMCB: type, S, P */
 
@@ -28,13 +26,13 @@ static struct pt_format own_format, guest_format; /* as this processor can have 
 
 void x86_arrive(void);
 
-static void set_formats(void)
+static void set_formats(const struct machine_x86 *x86)
 {
 	own_format = x86_own_format;
 	guest_format = *vendor->format;
-	if ((cpuid(CPUID_EXTENDED, 0).edx & CPUID_EXTENDED_EDX_1G) == 0)
+	if (x86->own_1g == 0)
 		own_format.leaf_levels &= ~X86_LEVEL_1G;
-	if (!vendor->has_1g())
+	if (x86->guest_1g == 0)
 		guest_format.leaf_levels &= ~X86_LEVEL_1G;
 }
 
@@ -46,7 +44,7 @@ enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 	vendor = (cpuid(1, 0).ecx & CPUID_1_ECX_VMX) != 0 ? &vmx : &svm;
 	memset(x86_msr_bitmap, 0xff, sizeof(x86_msr_bitmap));
 	memset(x86_port_bitmap, 0xff, sizeof(x86_port_bitmap));
-	set_formats();
+	set_formats(&info->machine.x86);
 	msr_init();
 	desc_init();
 	return BH_OK;

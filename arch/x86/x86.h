@@ -244,9 +244,7 @@ struct x86_segment {
 /* ---- The vendor's extension, chosen once ---- */
 
 struct vendor {
-	/* The format of its guests' tables, and whether this processor takes 1 GiB leaves in them. */
-	const struct pt_format *format;
-	bool (*has_1g)(void);
+	const struct pt_format *format; /* of its guests' tables */
 	/* This core's extension on. Again on each core. */
 	void (*cpu_init)(struct cpu *cpu);
 	/* After leave(): the vCPU to real mode at the start of @cs; nothing of an earlier guest is left in the TLB. */

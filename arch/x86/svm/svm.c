@@ -15,12 +15,6 @@ static struct vmcb *vmcb_of(const struct cpu *cpu)
 	return pa_to_ptr(cpu_page(cpu, PAGE_VMCB));
 }
 
-/* Nested tables are as the host's own (APM 15.25.3). */
-static bool has_1g(void)
-{
-	return (cpuid(0x80000001, 0).edx >> 26 & 1) != 0;
-}
-
 static void cpu_init(struct cpu *cpu)
 {
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
@@ -173,7 +167,6 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 
 const struct vendor svm = {
 	.format = &x86_npt_format,
-	.has_1g = has_1g,
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,

@@ -10,7 +10,6 @@
 #define MSR_VMX_CR4_FIXED1 0x489
 #define MSR_VMX_VMCS_ENUM 0x48a
 #define MSR_VMX_SECONDARY 0x48b
-#define MSR_VMX_EPT_VPID 0x48c
 /* "True": those that do not insist on exits at every access to CR3. */
 #define MSR_VMX_TRUE_PIN 0x48d
 #define MSR_VMX_TRUE_PRIMARY 0x48e
@@ -18,7 +17,6 @@
 #define MSR_VMX_TRUE_ENTRY 0x490
 
 #define VMX_BASIC_REVISION 0x7fffffffU
-#define EPT_VPID_1G (1ULL << 17)
 
 #define FEATURE_LOCK 1ULL
 #define FEATURE_VMX 4ULL /* outside SMX */

@@ -100,11 +100,6 @@ static void flush(void)
 	BH_CHECK(ok);
 }
 
-static bool has_1g(void)
-{
-	return (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_1G) != 0;
-}
-
 static void set_revision(pa_t page)
 {
 	*(uint32_t *)pa_to_ptr(page) = (uint32_t)rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
@@ -477,7 +472,6 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 
 const struct vendor vmx = {
 	.format = &x86_ept_format,
-	.has_1g = has_1g,
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,
