@@ -77,11 +77,6 @@ static uint8_t unread[CREDIT];
 static_assert((CREDIT & (CREDIT - 1)) == 0, "counters wrap around");
 
 /* The bounce area: a page of rings for each queue, one for events, then the buffers. */
-static pa_t rings_page(uint32_t queue)
-{
-	return pa(v.bounce.v + queue * PAGE_SIZE);
-}
-
 static pa_t event_buffer(uint32_t id)
 {
 	return pa(v.bounce.v + QUEUES * PAGE_SIZE + (uint64_t)id * EVENT_BYTES);
@@ -101,7 +96,7 @@ void vsock_use(const struct plan_card *card, pa_t bounce)
 	v.card = card;
 	v.bounce = bounce;
 	for (uint32_t i = 0; i < QUEUES; i++)
-		v.queue[i].rings = pa_to_ptr(rings_page(i));
+		v.queue[i].rings = pa_to_ptr(pa(bounce.v + i * PAGE_SIZE));
 }
 
 /* What has not been read is lost. */
@@ -199,9 +194,8 @@ void vsock_connect(uint32_t port)
 {
 	if (v.state != VSOCK_CLOSED || (!v.up && !start()))
 		return;
-	v.port = FIRST_PORT +
-		 v.dials++ %
-			 (UINT32_MAX - FIRST_PORT); /* late packets of the last one have another */
+	/* Late packets of the last one have another. */
+	v.port = FIRST_PORT + v.dials++ % (UINT32_MAX - FIRST_PORT);
 	v.peer_port = port;
 	v.sent = v.peer_alloc = v.peer_forwarded = 0;
 	v.received = v.forwarded = v.told = 0;
@@ -351,8 +345,7 @@ uint32_t vsock_write(const void *from, uint32_t size)
 		uint32_t on_way = v.sent - v.peer_forwarded;
 		uint32_t part = size - done < PACKET_BYTES ? size - done : PACKET_BYTES;
 
-		if (on_way >=
-		    v.peer_alloc) /* also when it claims to have taken what was never sent */
+		if (on_way >= v.peer_alloc) /* or it claims to have taken what was never sent */
 			break;
 		if (part > v.peer_alloc - on_way)
 			part = v.peer_alloc - on_way;

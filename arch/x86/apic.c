@@ -13,10 +13,7 @@
 #define X2APIC_IRR 0x820
 #define X2APIC_LVT_TIMER 0x832
 #define X2APIC_LVT_THERMAL 0x833
-#define X2APIC_LVT_PERFORMANCE 0x834
-#define X2APIC_LVT_LINT0 0x835
-#define X2APIC_LVT_LINT1 0x836
-#define X2APIC_LVT_ERROR 0x837
+#define X2APIC_LVT_ERROR 0x837 /* between them those of the counters, LINT0 and LINT1 */
 #define X2APIC_ESR 0x828
 #define X2APIC_INITIAL_COUNT 0x838
 #define X2APIC_DIVIDE 0x83e
@@ -51,13 +48,9 @@ static uint32_t max_lvt(void)
  */
 void apic_reset(void)
 {
-	static const uint16_t lvts[] = {X2APIC_LVT_TIMER, X2APIC_LVT_PERFORMANCE, X2APIC_LVT_LINT0,
-					X2APIC_LVT_LINT1, X2APIC_LVT_ERROR};
-
-	for (uint32_t i = 0; i < ARRAY_SIZE(lvts); i++)
-		wrmsr(lvts[i], LVT_MASKED);
-	if (max_lvt() >= 5)
-		wrmsr(X2APIC_LVT_THERMAL, LVT_MASKED);
+	for (uint32_t lvt = X2APIC_LVT_TIMER; lvt <= X2APIC_LVT_ERROR; lvt++)
+		if (lvt != X2APIC_LVT_THERMAL || max_lvt() >= 5)
+			wrmsr(lvt, LVT_MASKED);
 	if (max_lvt() >= 6)
 		wrmsr(X2APIC_LVT_CMCI, LVT_MASKED);
 	x86_try_wrmsr(MSR_TSC_DEADLINE, 0);
@@ -93,12 +86,7 @@ void apic_send(uint64_t hwid, uint32_t low)
 
 void apic_timer(bool on)
 {
-	if (on) {
-		wrmsr(X2APIC_DIVIDE, DIVIDE_BY_1);
-		wrmsr(X2APIC_LVT_TIMER, WAKE_VECTOR);
-		wrmsr(X2APIC_INITIAL_COUNT, WAKE_COUNT);
-	} else {
-		wrmsr(X2APIC_LVT_TIMER, LVT_MASKED);
-		wrmsr(X2APIC_INITIAL_COUNT, 0);
-	}
+	wrmsr(X2APIC_DIVIDE, DIVIDE_BY_1);
+	wrmsr(X2APIC_LVT_TIMER, on ? WAKE_VECTOR : LVT_MASKED);
+	wrmsr(X2APIC_INITIAL_COUNT, on ? WAKE_COUNT : 0);
 }

@@ -7,17 +7,7 @@
 
 #include <string.h>
 
-#define UART_DATA 0 /* divisor's low byte with DLAB */
-#define UART_IER 1 /* its high byte */
-#define UART_IIR_FCR 2
-#define UART_LCR 3
-#define UART_MCR 4
-#define UART_LSR 5
-#define UART_MSR 6
-#define UART_SCR 7
-
 #define DIVISOR 1 /* 115200 baud */
-#define IER_RX 0x01
 #define IER_TX_EMPTY 0x02
 #define IIR_NONE 0x01
 #define IIR_TX_EMPTY 0x02
@@ -26,8 +16,7 @@
 #define FCR_FIFO 0x01
 #define LCR_DLAB 0x80
 #define MCR_LOOP 0x10
-#define LSR_RX 0x01
-#define LSR_TX_EMPTY 0x60
+#define LSR_TX_IDLE 0x60 /* the shift register is empty too */
 #define MSR_CTS_DSR_DCD 0xb0
 
 /* ---- the PCI function: PCIe 6.0 7.5.1.1, MSI 7.7.1, Enhanced Allocation PCI ECN "Enhanced Allocation" ---- */
@@ -83,12 +72,16 @@ static bool send_msi(const struct vm *vm)
 
 /* ---- the 16550: NS16550A data sheet, 8.0 ---- */
 
-static bool pending(struct vm *vm)
+/* What it has an interrupt for. */
+static uint8_t cause(struct vm *vm)
 {
-	const struct arch_vm *uart = &vm->shared.arch;
+	const struct arch_vm *arch = &vm->shared.arch;
 
-	return ((uart->uart_ier & IER_RX) != 0 && console_pending(vm)) ||
-	       ((uart->uart_ier & IER_TX_EMPTY) != 0 && uart->uart_empty != 0);
+	if ((arch->uart[UART_IER] & IER_RX) != 0 && console_pending(vm))
+		return IIR_RX;
+	if ((arch->uart[UART_IER] & IER_TX_EMPTY) != 0 && arch->uart_empty != 0)
+		return IIR_TX_EMPTY;
+	return IIR_NONE;
 }
 
 /*
@@ -100,9 +93,10 @@ void arch_console_notify(struct vm *vm)
 {
 	uint32_t *raised = &vm->shared.arch.uart_raised;
 
-	if (!pending(vm))
+	if (cause(vm) == IIR_NONE)
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
-	if (pending(vm) && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 && !send_msi(vm))
+	if (cause(vm) != IIR_NONE && __atomic_exchange_n(raised, 1, __ATOMIC_SEQ_CST) == 0 &&
+	    !send_msi(vm))
 		__atomic_store_n(raised, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -116,22 +110,17 @@ static uint8_t read_data(struct vm *vm)
 /* Reading "transmitter empty" takes that interrupt back. */
 static uint8_t identify(struct vm *vm)
 {
-	struct arch_vm *uart = &vm->shared.arch;
-	uint8_t fifo = (uart->uart_fcr & FCR_FIFO) != 0 ? IIR_FIFO : 0;
+	struct arch_vm *arch = &vm->shared.arch;
+	uint8_t found = cause(vm);
 
-	if ((uart->uart_ier & IER_RX) != 0 && console_pending(vm))
-		return fifo | IIR_RX;
-	if ((uart->uart_ier & IER_TX_EMPTY) == 0 || uart->uart_empty == 0)
-		return fifo | IIR_NONE;
-	uart->uart_empty = 0;
-	return fifo | IIR_TX_EMPTY;
+	if (found == IIR_TX_EMPTY)
+		arch->uart_empty = 0;
+	return (arch->uart[UART_IIR_FCR] & FCR_FIFO) != 0 ? found | IIR_FIFO : found;
 }
 
 /* In loop-back the modem's lines are the control register's. */
-static uint8_t modem(const struct arch_vm *uart)
+static uint8_t modem(uint8_t mcr)
 {
-	uint8_t mcr = uart->uart_mcr;
-
 	if ((mcr & MCR_LOOP) == 0)
 		return MSR_CTS_DSR_DCD;
 	return (uint8_t)((mcr & 1) << 5 | (mcr & 2) << 3 | (mcr & 0xc) << 4);
@@ -139,26 +128,21 @@ static uint8_t modem(const struct arch_vm *uart)
 
 static uint8_t read_register(struct vm *vm, uint32_t offset)
 {
-	struct arch_vm *uart = &vm->shared.arch;
-	bool divisor = (uart->uart_lcr & LCR_DLAB) != 0;
+	const uint8_t *uart = vm->shared.arch.uart;
 
+	if ((uart[UART_LCR] & LCR_DLAB) != 0 && offset <= UART_IER)
+		return offset == UART_DATA ? DIVISOR : 0;
 	switch (offset) {
 	case UART_DATA:
-		return divisor ? DIVISOR : read_data(vm);
-	case UART_IER:
-		return divisor ? 0 : uart->uart_ier;
+		return read_data(vm);
 	case UART_IIR_FCR:
 		return identify(vm);
-	case UART_LCR:
-		return uart->uart_lcr;
-	case UART_MCR:
-		return uart->uart_mcr;
 	case UART_LSR:
-		return console_pending(vm) ? LSR_TX_EMPTY | LSR_RX : LSR_TX_EMPTY;
+		return console_pending(vm) ? LSR_TX_IDLE | LSR_RX : LSR_TX_IDLE;
 	case UART_MSR:
-		return modem(uart);
+		return modem(uart[UART_MCR]);
 	default:
-		return uart->uart_scr;
+		return uart[offset];
 	}
 }
 
@@ -170,39 +154,20 @@ uint8_t console_read(struct vm *vm, uint32_t offset)
 	return value;
 }
 
-static void write_data(struct vm *vm, uint8_t value)
-{
-	if ((vm->shared.arch.uart_mcr & MCR_LOOP) == 0)
-		console_put(vm, value);
-	vm->shared.arch.uart_empty = 1;
-}
-
-static void write_interrupts(struct arch_vm *uart, uint8_t value)
-{
-	if ((value & ~uart->uart_ier & IER_TX_EMPTY) != 0)
-		uart->uart_empty = 1;
-	uart->uart_ier = value & 0xf;
-}
-
 static void write_register(struct vm *vm, uint32_t offset, uint8_t value)
 {
-	struct arch_vm *uart = &vm->shared.arch;
-	bool divisor = (uart->uart_lcr & LCR_DLAB) != 0;
+	/* Data is gone, the status is not a guest's to write. */
+	static const uint8_t kept[8] = {0, 0x0f, 0xff, 0xff, 0x1f, 0, 0, 0xff};
+	struct arch_vm *arch = &vm->shared.arch;
 
-	if (divisor && offset <= UART_IER)
+	if ((arch->uart[UART_LCR] & LCR_DLAB) != 0 && offset <= UART_IER)
 		return; /* it has no wire, so no speed */
-	if (offset == UART_DATA)
-		write_data(vm, value);
-	else if (offset == UART_IER)
-		write_interrupts(uart, value);
-	else if (offset == UART_IIR_FCR)
-		uart->uart_fcr = value;
-	else if (offset == UART_LCR)
-		uart->uart_lcr = value;
-	else if (offset == UART_MCR)
-		uart->uart_mcr = value & 0x1f;
-	else if (offset == UART_SCR)
-		uart->uart_scr = value;
+	if (offset == UART_DATA && (arch->uart[UART_MCR] & MCR_LOOP) == 0)
+		console_put(vm, value);
+	if (offset == UART_DATA ||
+	    (offset == UART_IER && (value & ~arch->uart[UART_IER] & IER_TX_EMPTY) != 0))
+		arch->uart_empty = 1;
+	arch->uart[offset] = value & kept[offset];
 }
 
 void console_write(struct vm *vm, uint32_t offset, uint8_t value)

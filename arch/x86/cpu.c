@@ -15,32 +15,24 @@
 #define STARTUP_US 1000000U
 
 #define CPUID_1_ECX_VMX (1U << 5)
-#define CPUID_EXTENDED 0x80000001
-#define CPUID_EXTENDED_EDX_1G (1U << 26)
 #define XCR0_X87 1ULL
 #define REAL_CODE 0x09b /* as in a VMCB: type, S, P */
-#define REG_RDX 2
 
 uint8_t x86_msr_bitmap[2 * PAGE_SIZE] __attribute__((aligned(4096)));
 uint8_t x86_port_bitmap[3 * PAGE_SIZE] __attribute__((aligned(4096)));
 
-static const struct vendor *chosen;
+const struct vendor *vendor;
 static struct pt_format own_format, guest_format; /* as this processor can have them */
 
 void x86_arrive(void);
 
-const struct vendor *vendor(void)
-{
-	return chosen;
-}
-
-static void set_formats(void)
+static void set_formats(const struct machine_x86 *x86)
 {
 	own_format = x86_own_format;
-	guest_format = *chosen->format;
-	if ((cpuid(CPUID_EXTENDED, 0).edx & CPUID_EXTENDED_EDX_1G) == 0)
+	guest_format = *vendor->format;
+	if (x86->own_1g == 0)
 		own_format.leaf_levels &= ~X86_LEVEL_1G;
-	if (!chosen->has_1g())
+	if (x86->guest_1g == 0)
 		guest_format.leaf_levels &= ~X86_LEVEL_1G;
 }
 
@@ -49,10 +41,10 @@ enum bh_error arch_probe(const struct boot_info *info, struct bh_report *report)
 {
 	if (info->machine.arch != MACHINE_X86 || info->machine.x86.trampoline.v == 0)
 		return bh_fail(report, BH_BAD_MACHINE, "machine: not described as x86");
-	chosen = (cpuid(1, 0).ecx & CPUID_1_ECX_VMX) != 0 ? &vmx : &svm;
+	vendor = (cpuid(1, 0).ecx & CPUID_1_ECX_VMX) != 0 ? &vmx : &svm;
 	memset(x86_msr_bitmap, 0xff, sizeof(x86_msr_bitmap));
 	memset(x86_port_bitmap, 0xff, sizeof(x86_port_bitmap));
-	set_formats();
+	set_formats(&info->machine.x86);
 	msr_init();
 	desc_init();
 	return BH_OK;
@@ -134,7 +126,7 @@ void arch_machine_init(void)
 void arch_cpu_init(struct cpu *cpu)
 {
 	apic_cpu_init();
-	chosen->cpu_init(cpu);
+	vendor->cpu_init(cpu);
 	__atomic_store_n(&cpu->arch.doorbell, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -180,8 +172,7 @@ void arch_wait(uint64_t deadline)
 	if (deadline != 0)
 		apic_timer(true);
 	x86_wait();
-	if (deadline != 0)
-		apic_timer(false);
+	apic_timer(false);
 	cpu->arch.guest_nmi = 0; /* there is no guest to give it to */
 	own_tlb_flush();
 }
@@ -200,10 +191,10 @@ static void reset_extended_state(void)
 	static const uint32_t none[576 / 4] __attribute__((aligned(64))) = {[6] = 0x1f80};
 	struct cpuid all = cpuid(0xd, 0);
 
-	x86_try_xsetbv((uint64_t)all.edx << 32 | all.eax);
+	x86_try_xsetbv(0, (uint64_t)all.edx << 32 | all.eax);
 	__asm__ volatile("fninit\n\txrstor64 (%0)" ::"r"(none), "a"(UINT32_MAX), "d"(UINT32_MAX)
 			 : "memory");
-	x86_try_xsetbv(XCR0_X87);
+	x86_try_xsetbv(0, XCR0_X87);
 }
 
 static void reset_debug(void)
@@ -213,9 +204,10 @@ static void reset_debug(void)
 			 "r"(X86_DR6), "r"(X86_DR7));
 }
 
-/* What a guest leaves in registers that no control block holds. */
-static void wipe(struct cpu *cpu)
+/* The guest's control block, and what it leaves in registers that none holds. */
+void arch_vcpu_leave(struct cpu *cpu)
 {
+	vendor->leave(cpu);
 	memset(cpu->arch.regs, 0, sizeof(cpu->arch.regs));
 	reset_extended_state();
 	reset_debug();
@@ -233,18 +225,12 @@ void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context)
 	struct x86_segment cs = {(uint16_t)(start >> 4), REAL_CODE, 0xffff, start};
 
 	own_tlb_flush();
-	wipe(cpu);
+	arch_vcpu_leave(cpu);
 	cpu->arch.regs[REG_RDX] = cpuid(1, 0).eax; /* as after INIT */
 	cpu->arch.pc = 0;
 	cpu->arch.efer = 0;
 	cpu->arch.event = 0;
-	chosen->reset(cpu, &cs);
-}
-
-void arch_vcpu_leave(struct cpu *cpu)
-{
-	chosen->leave(cpu);
-	wipe(cpu);
+	vendor->reset(cpu, &cs);
 }
 
 /* Every store to a console interrupt is an IPI by now: nothing is left to switch off. */

@@ -2,10 +2,6 @@
 /* What a guest's exit leads to, whichever vendor's extension it came from. A kind without a handler is illegal. */
 #include "x86.h"
 
-#define REG_RCX 1
-#define REG_RDX 2
-#define REG_RBX 3
-
 #define CPUID_1_ECX_VMX (1U << 5)
 #define CPUID_1_ECX_OSXSAVE (1U << 27)
 #define CPUID_1_EDX_DS (1U << 21)
@@ -22,13 +18,6 @@ void skip(struct guest_exit *exit)
 	exit->cpu->arch.pc += exit->hw.length;
 }
 
-static void on_port(struct guest_exit *exit)
-{
-	port_access(exit);
-	if (exit->illegal == NULL)
-		skip(exit);
-}
-
 /*
  * As the hardware answers in the guest: what depends on its CR4 is made up
  * here, and VMX and the debug store (BTS, PEBS) are not there.
@@ -36,7 +25,7 @@ static void on_port(struct guest_exit *exit)
 static void on_cpuid(struct guest_exit *exit)
 {
 	struct cpu *cpu = exit->cpu;
-	uint32_t leaf = (uint32_t)cpu->arch.regs[0];
+	uint32_t leaf = (uint32_t)cpu->arch.regs[REG_RAX];
 	struct cpuid r = cpuid(leaf, (uint32_t)cpu->arch.regs[REG_RCX]);
 	uint64_t cr4 = cpu->arch.cr4;
 
@@ -50,7 +39,7 @@ static void on_cpuid(struct guest_exit *exit)
 	} else if (leaf == 0xd && (uint32_t)cpu->arch.regs[REG_RCX] == 1) {
 		r.ecx &= XSS_GUEST;
 	}
-	cpu->arch.regs[0] = r.eax;
+	cpu->arch.regs[REG_RAX] = r.eax;
 	cpu->arch.regs[REG_RBX] = r.ebx;
 	cpu->arch.regs[REG_RCX] = r.ecx;
 	cpu->arch.regs[REG_RDX] = r.edx;
@@ -61,9 +50,9 @@ static void on_cpuid(struct guest_exit *exit)
 static void on_xsetbv(struct guest_exit *exit)
 {
 	uint64_t value =
-		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[0] & UINT32_MAX);
+		exit->cpu->arch.regs[REG_RDX] << 32 | (exit->cpu->arch.regs[REG_RAX] & UINT32_MAX);
 
-	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(value)) {
+	if ((uint32_t)exit->cpu->arch.regs[REG_RCX] != 0 || !x86_try_xsetbv(0, value)) {
 		inject(exit->cpu, VECTOR_GP);
 		return;
 	}
@@ -91,7 +80,7 @@ static void on_memory(struct guest_exit *exit)
 static void on_exception(struct guest_exit *exit)
 {
 	exit->cpu->arch.event = exit->hw.event;
-	exit->cpu->arch.event_error = exit->hw.error;
+	exit->cpu->arch.event_error = 0;
 }
 
 static void on_undefined(struct guest_exit *exit)
@@ -110,9 +99,9 @@ static const struct {
 	enum exit_reason reason;
 	void (*run)(struct guest_exit *exit);
 } handlers[] = {
-	[X86_NMI] = {EXIT_NMI,
-		     NULL}, /* the doorbell needs no more than to be heard: see arch_vcpu_run() */
-	[X86_PORT] = {EXIT_PORT, on_port},
+	/* The doorbell needs no more than to be heard: see arch_vcpu_run(). */
+	[X86_NMI] = {EXIT_NMI, NULL},
+	[X86_PORT] = {EXIT_PORT, port_access},
 	[X86_MSR] = {EXIT_REGISTER, msr_access},
 	[X86_CPUID] = {EXIT_CPUID, on_cpuid},
 	[X86_XSETBV] = {EXIT_REGISTER, on_xsetbv},
@@ -161,7 +150,7 @@ static bool is_wanted(struct cpu *cpu, enum vcpu_result *result)
 
 enum vcpu_result arch_vcpu_run(struct cpu *cpu, struct vcpu_fault *fault)
 {
-	void (*enter)(struct cpu * cpu, struct x86_exit * exit) = vendor()->enter;
+	void (*enter)(struct cpu * cpu, struct x86_exit * exit) = vendor->enter;
 	struct guest_exit exit = {.cpu = cpu};
 
 	cpu->arch.rung = 1; /* what came before now may have been heard and not been looked at */

@@ -33,16 +33,8 @@ static bool is_target(const struct cpu *self, uint32_t vcpu, uint64_t value)
 	uint32_t destination = (uint32_t)(value >> 32);
 	uint32_t logical = logical_id(hwid);
 
-	switch (ICR_SHORTHAND(value)) {
-	case TO_SELF:
-		return vcpu == self->vcpu;
-	case TO_ALL:
-		return true;
-	case TO_OTHERS:
-		return vcpu != self->vcpu;
-	default:
-		break;
-	}
+	if (ICR_SHORTHAND(value) != TO_DESTINATION)
+		return ICR_SHORTHAND(value) != (vcpu == self->vcpu ? TO_OTHERS : TO_SELF);
 	if (destination == ICR_BROADCAST || (value & ICR_LOGICAL) == 0)
 		return destination == ICR_BROADCAST || destination == hwid;
 	return logical >> 16 == destination >> 16 && (logical & destination & 0xffff) != 0;

@@ -125,15 +125,15 @@ static void open_msr(uint32_t msr, bool read, bool write)
 {
 	static const uint32_t ranges[] = {0, 0xc0000000, 0xc0010000};
 
-	for (uint32_t i = 0; i < ARRAY_SIZE(ranges) && i < vendor()->msr_ranges; i++) {
-		uint32_t bit = (i * RANGE_MSRS + (msr - ranges[i])) * vendor()->msr_stride;
+	for (uint32_t i = 0; i < ARRAY_SIZE(ranges) && i < vendor->msr_ranges; i++) {
+		uint32_t bit = (i * RANGE_MSRS + (msr - ranges[i])) * vendor->msr_stride;
 
 		if (msr < ranges[i] || msr - ranges[i] >= RANGE_MSRS)
 			continue;
 		if (read)
 			open_bit(bit);
 		if (write)
-			open_bit(bit + vendor()->msr_write);
+			open_bit(bit + vendor->msr_write);
 	}
 }
 
@@ -216,9 +216,9 @@ static bool read_msr(struct cpu *cpu, uint32_t msr, uint64_t *value)
 
 void msr_access(struct guest_exit *exit)
 {
-	uint64_t *rax = &exit->cpu->arch.regs[0];
-	uint64_t *rdx = &exit->cpu->arch.regs[2];
-	uint32_t msr = (uint32_t)exit->cpu->arch.regs[1];
+	uint64_t *rax = &exit->cpu->arch.regs[REG_RAX];
+	uint64_t *rdx = &exit->cpu->arch.regs[REG_RDX];
+	uint32_t msr = (uint32_t)exit->cpu->arch.regs[REG_RCX];
 	uint64_t value = *rdx << 32 | (*rax & UINT32_MAX);
 
 	if (exit->hw.write ? !write_msr(exit, msr, value) : !read_msr(exit->cpu, msr, &value)) {

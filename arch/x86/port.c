@@ -64,7 +64,7 @@ static void write_port(struct guest_exit *exit, uint32_t value)
 
 void port_access(struct guest_exit *exit)
 {
-	uint64_t *rax = &exit->cpu->arch.regs[0];
+	uint64_t *rax = &exit->cpu->arch.regs[REG_RAX];
 	uint32_t mask = UINT32_MAX >> (32 - 8 * exit->hw.size);
 
 	exit->reason = is_console(exit) ? EXIT_CONSOLE : EXIT_PORT;
@@ -77,4 +77,5 @@ void port_access(struct guest_exit *exit)
 		write_port(exit, (uint32_t)*rax & mask);
 	else
 		*rax = (exit->hw.size == 4 ? 0 : *rax & ~(uint64_t)mask) | (read_port(exit) & mask);
+	skip(exit);
 }

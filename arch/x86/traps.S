@@ -65,29 +65,19 @@ tried_rdmsr:
 	mov	$1, %eax
 	ret
 
-/* bool x86_try_wrmsr(uint32_t msr, uint64_t value) */
-	.global	x86_try_wrmsr
-x86_try_wrmsr:
+/* bool x86_try_wrmsr(uint32_t msr, uint64_t value), bool x86_try_xsetbv(uint32_t xcr, uint64_t value) */
+	.irp	write, wrmsr, xsetbv
+	.global	x86_try_\write
+x86_try_\write:
 	mov	%edi, %ecx
 	mov	%esi, %eax
 	mov	%rsi, %rdx
 	shr	$32, %rdx
-tried_wrmsr:
-	wrmsr
+tried_\write:
+	\write
 	mov	$1, %eax
 	ret
-
-/* bool x86_try_xsetbv(uint64_t value) */
-	.global	x86_try_xsetbv
-x86_try_xsetbv:
-	xor	%ecx, %ecx
-	mov	%edi, %eax
-	mov	%rdi, %rdx
-	shr	$32, %rdx
-tried_xsetbv:
-	xsetbv
-	mov	$1, %eax
-	ret
+	.endr
 
 try_failed:
 	xor	%eax, %eax

@@ -2,15 +2,7 @@
 /* The machine's own UART: a 16550 at I/O ports, as the firmware set it up. */
 #include "x86.h"
 
-#define UART_DATA 0
-#define UART_IER 1
-#define UART_MCR 4
-#define UART_LSR 5
-
-#define IER_RX 0x01
 #define MCR_DTR_RTS_OUT2 0x0b /* OUT2 lets the interrupt through on a PC */
-#define LSR_RX 0x01
-#define LSR_TX_EMPTY 0x20
 
 static uint16_t port(uint32_t reg)
 {

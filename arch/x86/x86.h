@@ -78,7 +78,7 @@ extern struct cpu *x86_starting;
 /* What this processor may refuse, or not have: false when it took #GP. */
 bool x86_try_rdmsr(uint32_t msr, uint64_t *value);
 bool x86_try_wrmsr(uint32_t msr, uint64_t value);
-bool x86_try_xsetbv(uint64_t value);
+bool x86_try_xsetbv(uint32_t xcr, uint64_t value);
 
 /* Sleeps until an interrupt or NMI, or not at all when one came since the last call. */
 void x86_wait(void);
@@ -169,8 +169,7 @@ struct x86_exit {
 	uint64_t address; /* guest-physical */
 	uint64_t cr3; /* memory: the guest's */
 	uint32_t length; /* of the instruction */
-	uint32_t event; /* X86_EXCEPTION: as EVENT_*, with its error code in @error */
-	uint32_t error;
+	uint32_t event; /* X86_EXCEPTION: as EVENT_*; its error code is 0 if it has one */
 	uint32_t port;
 	uint32_t size; /* 1, 2 or 4 bytes */
 	bool write; /* MSR, port, memory */
@@ -201,6 +200,9 @@ static inline void exit_known(const struct x86_known *known, uint32_t count, str
 	exit->length = is->length;
 	exit->what = is->what;
 }
+
+/* In arch_cpu.regs. */
+enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP };
 
 /* An event to inject: the same in VMCB (APM 15.20) and VMCS (SDM 25.8.3). */
 #define EVENT_VALID (1U << 31)
@@ -242,16 +244,14 @@ struct x86_segment {
 /* ---- The vendor's extension, chosen once ---- */
 
 struct vendor {
-	/* The format of its guests' tables, and whether this processor takes 1 GiB leaves in them. */
-	const struct pt_format *format;
-	bool (*has_1g)(void);
+	const struct pt_format *format; /* of its guests' tables */
 	/* This core's extension on. Again on each core. */
 	void (*cpu_init)(struct cpu *cpu);
-	/* The vCPU to real mode at the start of @cs; nothing of an earlier guest is left in control block or TLB. */
+	/* After leave(): the vCPU to real mode at the start of @cs; nothing of an earlier guest is left in the TLB. */
 	void (*reset)(struct cpu *cpu, const struct x86_segment *cs);
 	/* Runs the guest from @exit, zeroes at first, to its next, with what stands in @cpu->arch, where it leaves what came of it. */
 	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
-	/* Wipes the control block, and the TLB of what the guest left there. */
+	/* Wipes the control block, which may never have been used. */
 	void (*leave)(struct cpu *cpu);
 	/* Its bitmap: how many ranges of 0x2000 MSRs, bits from one MSR to the next, and from reading to writing it. */
 	uint32_t msr_ranges;
@@ -262,7 +262,7 @@ struct vendor {
 extern const struct vendor svm, vmx;
 
 /* The one in use. */
-const struct vendor *vendor(void);
+extern const struct vendor *vendor;
 
 /* The vendors' bitmaps; which parts they use is theirs. All ones: everything exits. */
 extern uint8_t x86_msr_bitmap[2 * PAGE_SIZE], x86_port_bitmap[3 * PAGE_SIZE];
@@ -288,7 +288,19 @@ void port_access(struct guest_exit *exit);
 /* NULL, or what was illegal. */
 const char *icr_write(struct cpu *cpu, uint64_t value);
 
-/* The 16550: register @offset. */
+/* The 16550, a guest's and the machine's. */
+#define UART_DATA 0 /* divisor's low byte with DLAB */
+#define UART_IER 1 /* its high byte */
+#define UART_IIR_FCR 2
+#define UART_LCR 3
+#define UART_MCR 4
+#define UART_LSR 5
+#define UART_MSR 6
+#define IER_RX 0x01
+#define LSR_RX 0x01
+#define LSR_TX_EMPTY 0x20
+
+/* The guest's: register @offset. */
 uint8_t console_read(struct vm *vm, uint32_t offset);
 void console_write(struct vm *vm, uint32_t offset, uint8_t value);
 /* Its PCI function's configuration space, filled in @page. */

@@ -47,7 +47,7 @@ static const struct capability vmx_needs[] = {
 	{MSR_VMX_PIN, 32 + 3, "NMI exiting"},
 	{MSR_VMX_PIN, 32 + 5, "virtual NMIs"},
 	{MSR_VMX_PROC, 32 + 22, "NMI-window exiting"},
-	{MSR_VMX_PROC, 32 + 25, "I/O bitmaps"},
+	{MSR_VMX_PROC, 32 + 24, "exits at every access to an I/O port"},
 	{MSR_VMX_PROC, 32 + 28, "MSR bitmaps"},
 	{MSR_VMX_PROC, 32 + 31, "secondary controls"},
 	{MSR_VMX_PROC2, 32 + 1, "EPT (nested page tables)"},

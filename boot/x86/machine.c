@@ -16,11 +16,16 @@
 #define CONVENTIONAL_END 0xa0000ULL /* what follows is video memory and firmware's ROM */
 
 #define LEAF_FEATURES 1U
+#define FEATURES_ECX_VMX (1U << 5)
+#define LEAF_EXTENDED_FEATURES 0x80000001U
+#define EXTENDED_EDX_1G (1U << 26)
 #define LEAF_TOPOLOGY 0xbU
 #define LEAF_TOPOLOGY_2 0x1fU
 #define TOPOLOGY_SMT 1U
 #define LEAF_TSC 0x15U
 #define LEAF_AMD_TOPOLOGY 0x8000001eU
+#define MSR_VMX_EPT_VPID 0x48c
+#define EPT_VPID_1G (1ULL << 17)
 #define STALL_RUNS 3
 #define STALL_US 100000
 #define STALL_SHORT_US 2000
@@ -147,6 +152,16 @@ static enum bh_error place_trampoline(struct loader *l)
 	return BH_OK;
 }
 
+/* EPT says for itself; nested tables of SVM are as the processor's own (APM 15.25.3). */
+static void find_leaves(struct machine_x86 *x86)
+{
+	bool vmx = (cpuid(LEAF_FEATURES, 0).ecx & FEATURES_ECX_VMX) != 0;
+	bool own = (cpuid(LEAF_EXTENDED_FEATURES, 0).edx & EXTENDED_EDX_1G) != 0;
+
+	x86->own_1g = own;
+	x86->guest_1g = vmx ? (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_1G) != 0 : own;
+}
+
 enum bh_error arch_probe_machine(struct loader *l)
 {
 	struct machine *m = l->machine;
@@ -156,6 +171,7 @@ enum bh_error arch_probe_machine(struct loader *l)
 	m->x86.tsc_hz = tsc_hz(l);
 	if (m->x86.tsc_hz == 0)
 		return bh_fail(&l->report, BH_BAD_MACHINE, "the time-stamp counter stands still");
+	find_leaves(&m->x86);
 	return place_trampoline(l);
 }
 

@@ -135,7 +135,8 @@ struct machine_x86 {
 	struct machine_ioapic ioapic[MACHINE_MAX_IOAPIC];
 	pa_t iommu[MACHINE_MAX_IOMMU]; /* registers: DMAR DRHD or IVRS IVHD */
 	uint32_t iommu_is_amd; /* 1: AMD-Vi, 0: VT-d */
-	uint32_t reserved;
+	uint16_t own_1g; /* 1: page tables may have leaves of 1 GiB: the hypervisor's */
+	uint16_t guest_1g; /* and a guest's */
 };
 
 struct machine {

@@ -7,18 +7,12 @@
 /* 0 is the host's; a core only ever runs one guest, and flushes before the next */
 #define GUEST_ASID 1
 
-/* svm/run.S: false when something was to be looked at before. */
+/* run.S: false when something was to be looked at before. */
 bool svm_run(struct cpu *cpu, uint64_t vmcb, uint64_t host_state);
 
 static struct vmcb *vmcb_of(const struct cpu *cpu)
 {
 	return pa_to_ptr(cpu_page(cpu, PAGE_VMCB));
-}
-
-/* Nested tables are as the host's own (APM 15.25.3). */
-static bool has_1g(void)
-{
-	return (cpuid(0x80000001, 0).edx >> 26 & 1) != 0;
 }
 
 static void cpu_init(struct cpu *cpu)
@@ -47,7 +41,6 @@ static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	struct vmcb *vmcb = vmcb_of(cpu);
 
-	memset(vmcb, 0, sizeof(*vmcb));
 	set_controls(cpu, vmcb);
 	vmcb->cs = *cs;
 	vmcb->ds = vmcb->es = vmcb->ss = vmcb->fs = vmcb->gs = X86_DATA;
@@ -136,7 +129,7 @@ static void put_back(const struct arch_cpu *arch, struct vmcb *vmcb)
 	if (vmcb->rip != arch->pc)
 		vmcb->interrupt_shadow = 0;
 	vmcb->rip = arch->pc;
-	vmcb->rax = arch->regs[0];
+	vmcb->rax = arch->regs[REG_RAX];
 	vmcb->efer = arch->efer | EFER_SVME;
 	vmcb->event = arch->event;
 	vmcb->event_error = arch->event_error;
@@ -150,7 +143,7 @@ static void take_out(struct arch_cpu *arch, struct vmcb *vmcb)
 
 	vmcb->tlb_control = TLB_KEEP;
 	arch->pc = vmcb->rip;
-	arch->regs[0] = vmcb->rax;
+	arch->regs[REG_RAX] = vmcb->rax;
 	arch->efer = vmcb->efer & ~(uint64_t)EFER_SVME;
 	arch->cr0 = vmcb->cr0;
 	arch->cr4 = vmcb->cr4;
@@ -174,7 +167,6 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 
 const struct vendor svm = {
 	.format = &x86_npt_format,
-	.has_1g = has_1g,
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,

@@ -8,8 +8,8 @@
 #define MSR_VMX_CR0_FIXED1 0x487
 #define MSR_VMX_CR4_FIXED0 0x488
 #define MSR_VMX_CR4_FIXED1 0x489
+#define MSR_VMX_VMCS_ENUM 0x48a
 #define MSR_VMX_SECONDARY 0x48b
-#define MSR_VMX_EPT_VPID 0x48c
 /* "True": those that do not insist on exits at every access to CR3. */
 #define MSR_VMX_TRUE_PIN 0x48d
 #define MSR_VMX_TRUE_PRIMARY 0x48e
@@ -17,23 +17,24 @@
 #define MSR_VMX_TRUE_ENTRY 0x490
 
 #define VMX_BASIC_REVISION 0x7fffffffU
-#define EPT_VPID_1G (1ULL << 17)
 
 #define FEATURE_LOCK 1ULL
 #define FEATURE_VMX 4ULL /* outside SMX */
+
+/* SDM 25.11.2: in 9:1 the index; 11:10 and 14:13, what it is of and how wide; 12 is 0. Bit 0: the upper half only. */
+#define VMCS_INDEX 0x3feU
+#define VMCS_GROUP 0x400U
+#define VMCS_LAST_GROUP 0x6c00U
 
 #define VMCS_VPID 0x0000
 /* then CS, SS, DS, FS, GS, LDTR, TR; the same order for limit, rights and base */
 #define VMCS_GUEST_ES 0x0800
 #define VMCS_HOST_ES 0x0c00 /* then CS, SS, DS, FS, GS, TR */
-#define VMCS_PORT_BITMAP_A 0x2000
-#define VMCS_PORT_BITMAP_B 0x2002
 #define VMCS_MSR_BITMAP 0x2004
 #define VMCS_EPT 0x201a
 #define VMCS_XSS_BITMAP 0x202c
 #define VMCS_EXIT_ADDRESS 0x2400
 #define VMCS_LINK 0x2800
-#define VMCS_GUEST_DEBUGCTL 0x2802
 #define VMCS_GUEST_PAT 0x2804
 #define VMCS_GUEST_EFER 0x2806
 #define VMCS_HOST_PAT 0x2c00
@@ -41,14 +42,8 @@
 #define VMCS_PIN 0x4000
 #define VMCS_PRIMARY 0x4002
 #define VMCS_EXCEPTIONS 0x4004
-#define VMCS_PAGE_FAULT_MASK 0x4006
-#define VMCS_PAGE_FAULT_MATCH 0x4008
-#define VMCS_CR3_TARGETS 0x400a
 #define VMCS_EXIT 0x400c
-#define VMCS_EXIT_MSR_STORES 0x400e
-#define VMCS_EXIT_MSR_LOADS 0x4010
 #define VMCS_ENTRY 0x4012
-#define VMCS_ENTRY_MSR_LOADS 0x4014
 #define VMCS_EVENT 0x4016
 #define VMCS_EVENT_ERROR 0x4018
 #define VMCS_EVENT_LENGTH 0x401a
@@ -56,7 +51,6 @@
 #define VMCS_INSTRUCTION_ERROR 0x4400
 #define VMCS_EXIT_REASON 0x4402
 #define VMCS_EXIT_EVENT 0x4404
-#define VMCS_EXIT_EVENT_ERROR 0x4406
 #define VMCS_EXIT_LENGTH 0x440c
 #define VMCS_GUEST_ES_LIMIT 0x4800
 #define VMCS_GUEST_GDTR_LIMIT 0x4810
@@ -64,9 +58,6 @@
 #define VMCS_GUEST_ES_RIGHTS 0x4814 /* CS and others follow, 2 from one to the next */
 #define RIGHTS_L (1U << 13) /* 64-bit code, 25.4.1 */
 #define VMCS_BLOCKING 0x4824
-#define VMCS_ACTIVITY 0x4826
-#define VMCS_GUEST_SYSENTER_CS 0x482a
-#define VMCS_HOST_SYSENTER_CS 0x4c00
 #define VMCS_CR0_MASK 0x6000
 #define VMCS_CR4_MASK 0x6002
 #define VMCS_CR0_SHADOW 0x6004
@@ -76,25 +67,18 @@
 #define VMCS_GUEST_CR3 0x6802
 #define VMCS_GUEST_CR4 0x6804
 #define VMCS_GUEST_ES_BASE 0x6806
-#define VMCS_GUEST_GDTR_BASE 0x6816
-#define VMCS_GUEST_IDTR_BASE 0x6818
 #define VMCS_GUEST_DR7 0x681a
 #define VMCS_GUEST_RSP 0x681c
 #define VMCS_GUEST_RIP 0x681e
 #define VMCS_GUEST_RFLAGS 0x6820
 #define VMCS_PENDING_DEBUG 0x6822
-#define VMCS_GUEST_SYSENTER_ESP 0x6824
-#define VMCS_GUEST_SYSENTER_EIP 0x6826
 #define VMCS_HOST_CR0 0x6c00
 #define VMCS_HOST_CR3 0x6c02
 #define VMCS_HOST_CR4 0x6c04
-#define VMCS_HOST_FS_BASE 0x6c06
 #define VMCS_HOST_GS_BASE 0x6c08
 #define VMCS_HOST_TR_BASE 0x6c0a
 #define VMCS_HOST_GDTR_BASE 0x6c0c
 #define VMCS_HOST_IDTR_BASE 0x6c0e
-#define VMCS_HOST_SYSENTER_ESP 0x6c10
-#define VMCS_HOST_SYSENTER_EIP 0x6c12
 #define VMCS_HOST_RSP 0x6c14
 #define VMCS_HOST_RIP 0x6c16
 
@@ -102,7 +86,7 @@
 #define PIN_NMI (1U << 3)
 #define PIN_VIRTUAL_NMI (1U << 5)
 #define PRIMARY_NMI_WINDOW (1U << 22)
-#define PRIMARY_PORT_BITMAPS (1U << 25)
+#define PRIMARY_PORT_EXITS (1U << 24)
 #define PRIMARY_MSR_BITMAPS (1U << 28)
 #define PRIMARY_SECONDARY (1U << 31)
 #define SECONDARY_EPT (1U << 1)

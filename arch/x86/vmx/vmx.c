@@ -9,7 +9,6 @@
 #define GUEST_VPID 1 /* 0 is the host's; a core only ever runs one guest */
 #define INVEPT_ALL 2
 #define INVVPID_ONE 1
-#define REG_RSP 4
 
 #define TYPE_NMI 2
 #define EVENT_VECTOR(event) ((event)&0xff)
@@ -30,7 +29,7 @@
 #define CR0_SET ((uint64_t)CR0_NE)
 #define CR4_OWNED ((uint64_t)(CR4_VMXE | CR4_MCE))
 
-/* vmx/run.S */
+/* run.S */
 enum vmx_run {
 	VMX_NOT_RUN, /* something was to be looked at before */
 	VMX_EXITED,
@@ -53,12 +52,18 @@ static uint64_t vmread(uint32_t field)
 	return value;
 }
 
-static void vmwrite(uint32_t field, uint64_t value)
+/* False when the processor has no such field. */
+static bool try_vmwrite(uint32_t field, uint64_t value)
 {
 	bool ok;
 
 	__asm__ volatile("vmwrite %2, %1" : "=@cca"(ok) : "r"((uint64_t)field), "r"(value));
-	BH_CHECK(ok);
+	return ok;
+}
+
+static void vmwrite(uint32_t field, uint64_t value)
+{
+	BH_CHECK(try_vmwrite(field, value));
 }
 
 static void write_fields(const struct field *fields, size_t n)
@@ -95,11 +100,6 @@ static void flush(void)
 	BH_CHECK(ok);
 }
 
-static bool has_1g(void)
-{
-	return (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_1G) != 0;
-}
-
 static void set_revision(pa_t page)
 {
 	*(uint32_t *)pa_to_ptr(page) = (uint32_t)rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
@@ -132,22 +132,14 @@ static uint64_t control(uint32_t capability, uint32_t need, uint32_t wish)
 	return need | (wish & may) | (uint32_t)allowed;
 }
 
-/* A VMCS has no initial contents (SDM 25.11.3), so zeroes are written too. */
+/* A VMCS has no initial contents (SDM 25.11.3): all fields that there are, and are not read-only, begin as zero. */
 static void write_zeroes(void)
 {
-	static const uint16_t fields[] = {
-		VMCS_PAGE_FAULT_MASK,	VMCS_PAGE_FAULT_MATCH,	 VMCS_CR3_TARGETS,
-		VMCS_EXIT_MSR_STORES,	VMCS_EXIT_MSR_LOADS,	 VMCS_ENTRY_MSR_LOADS,
-		VMCS_HOST_ES + 8,	VMCS_HOST_ES + 10,	 VMCS_HOST_FS_BASE,
-		VMCS_HOST_SYSENTER_CS,	VMCS_HOST_SYSENTER_ESP,	 VMCS_HOST_SYSENTER_EIP,
-		VMCS_GUEST_IDTR_BASE,	VMCS_GUEST_DEBUGCTL,	 VMCS_GUEST_RSP,
-		VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_ESP, VMCS_GUEST_SYSENTER_EIP,
-		VMCS_BLOCKING,		VMCS_ACTIVITY,		 VMCS_PENDING_DEBUG,
-		VMCS_GUEST_GDTR_BASE,	VMCS_GUEST_CR3,		 VMCS_CR4_SHADOW,
-		VMCS_GUEST_RIP,		VMCS_GUEST_EFER};
+	uint32_t last = (uint32_t)rdmsr(MSR_VMX_VMCS_ENUM) & VMCS_INDEX;
 
-	for (uint32_t i = 0; i < ARRAY_SIZE(fields); i++)
-		vmwrite(fields[i], 0);
+	for (uint32_t group = 0; group <= VMCS_LAST_GROUP; group += VMCS_GROUP)
+		for (uint32_t index = 0; index <= last; index += 2)
+			try_vmwrite(group + index, 0);
 }
 
 /* What CPUID shows a guest it can use, where that needs a control. */
@@ -163,7 +155,7 @@ static void write_controls(const struct cpu *cpu)
 		{VMCS_PIN, control(MSR_VMX_TRUE_PIN, PIN_NMI | PIN_VIRTUAL_NMI, 0)},
 		{VMCS_PRIMARY,
 		 control(MSR_VMX_TRUE_PRIMARY,
-			 PRIMARY_PORT_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY, 0)},
+			 PRIMARY_PORT_EXITS | PRIMARY_MSR_BITMAPS | PRIMARY_SECONDARY, 0)},
 		{VMCS_SECONDARY, secondary},
 		{VMCS_EXIT, control(MSR_VMX_TRUE_EXIT,
 				    EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
@@ -172,9 +164,6 @@ static void write_controls(const struct cpu *cpu)
 		{VMCS_ENTRY, control(MSR_VMX_TRUE_ENTRY,
 				     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0)},
 		{VMCS_EXCEPTIONS, 1U << VECTOR_DB | 1U << VECTOR_AC | 1U << VECTOR_MC},
-		{VMCS_EVENT, 0},
-		{VMCS_PORT_BITMAP_A, ptr_to_pa(x86_port_bitmap).v},
-		{VMCS_PORT_BITMAP_B, ptr_to_pa(x86_port_bitmap).v + PAGE_SIZE},
 		{VMCS_MSR_BITMAP, ptr_to_pa(x86_msr_bitmap).v},
 		{VMCS_EPT, cpu->vm->stage2.v | EPT_POINTER_WB_4_LEVELS},
 		{VMCS_VPID, GUEST_VPID},
@@ -258,7 +247,6 @@ static void reset(struct cpu *cpu, const struct x86_segment *cs)
 {
 	pa_t vmcs = cpu_page(cpu, PAGE_VMCB);
 
-	leave(cpu);
 	set_revision(vmcs);
 	vmx_page("vmclear", vmcs);
 	vmx_page("vmptrld", vmcs);
@@ -306,7 +294,6 @@ static void decode_exception(struct x86_exit *exit)
 		set_debug_status();
 	exit->kind = X86_EXCEPTION;
 	exit->event = event;
-	exit->error = (uint32_t)vmread(VMCS_EXIT_EVENT_ERROR);
 }
 
 static void open_nmi_window(bool on)
@@ -383,17 +370,14 @@ static const struct x86_known known[] = {
 	[REASON_VMCALL... REASON_VMXON] = {X86_UNDEFINED, 0, NULL},
 	[REASON_CR] = {X86_REGISTER, 0, NULL},
 	[REASON_PORT] = {X86_PORT, 0, NULL},
-	[REASON_RDMSR] = {X86_MSR, 0, NULL},
-	[REASON_WRMSR] = {X86_MSR, 0, NULL},
+	[REASON_RDMSR... REASON_WRMSR] = {X86_MSR, 0, NULL},
 	[REASON_MACHINE_CHECK] = {X86_ILLEGAL, 0, X86_MACHINE_CHECK},
 	[REASON_EPT_VIOLATION] = {X86_MEMORY, 0, NULL},
 	[REASON_INVEPT] = {X86_UNDEFINED, 0, NULL},
 	[REASON_INVVPID] = {X86_UNDEFINED, 0, NULL},
 	[REASON_XSETBV] = {X86_XSETBV, 0, NULL},
-	[REASON_XSAVES] = {X86_UNDEFINED, 0, NULL},
-	[REASON_XRSTORS] = {X86_UNDEFINED, 0, NULL},
-	[REASON_SEAMCALL] = {X86_UNDEFINED, 0, NULL},
-	[REASON_TDCALL] = {X86_UNDEFINED, 0, NULL},
+	[REASON_XSAVES... REASON_XRSTORS] = {X86_UNDEFINED, 0, NULL},
+	[REASON_SEAMCALL... REASON_TDCALL] = {X86_UNDEFINED, 0, NULL},
 };
 
 static void decode(struct cpu *cpu, struct x86_exit *exit)
@@ -488,7 +472,6 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 
 const struct vendor vmx = {
 	.format = &x86_ept_format,
-	.has_1g = has_1g,
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,

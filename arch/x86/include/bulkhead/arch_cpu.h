@@ -30,13 +30,8 @@ struct arch_cpu {
 };
 
 struct arch_vm {
-	/* The console's 16550, as the guest wrote it. */
-	uint8_t uart_ier;
-	uint8_t uart_fcr;
-	uint8_t uart_lcr;
-	uint8_t uart_mcr;
-	uint8_t uart_scr;
-	uint8_t uart_empty; /* the transmitter's interrupt is pending */
+	uint8_t uart[8]; /* the console's 16550: its registers, as the guest wrote them */
+	uint32_t uart_empty; /* the transmitter's interrupt is pending */
 	uint32_t uart_raised; /* its MSI was sent and nothing read since */
 };
 
