@@ -5,12 +5,14 @@ import struct
 
 import machines
 from figures import BUSY, MANAGER, Exits
+from igb import PhysicalFunction
 from machine import Machine, Scenario, friendly, manifest
 from managed import steps
 from rig import Vm, bulkhead, emulators, native, phases, side_by_side
 
 DISK, CARD = "virtio-blk", "virtio-net-alone"  # the disk reads as zeroes
 WORKS = (("read:1000", "virtio-blk, 4 KiB read"), ("write:1000", "virtio-blk, 4 KiB written"), ("send:5000", "virtio-net, frame sent"))
+FRAMES = 5000
 REPEATS = 5
 INSTRUCTIONS = 1.03
 TABLE_BYTES = 8192  # for each GiB of a guest
@@ -33,6 +35,28 @@ def device_exits(where, sheet, _):
     for i, (_, name) in enumerate(WORKS, 1):
         own, logged = run.own_exits(i), run.logged[i][0]
         sheet.add(f"exits, {name}", round(max(own, logged) / run.seconds(i), 1) or 0, "exits/s", 0, own == logged)
+
+
+class Allowed:
+    """A virtual function that passes what its guest sends, and counts it."""
+
+    def begin(self, emulator):
+        self.physical = PhysicalFunction(emulator)
+        emulator.start("one")
+
+    def end(self):
+        self.frames = self.physical.frames_sent(0)
+
+
+def virtual_function_exits(where, sheet, _):
+    """The same of a guest with an igb's virtual function, which has to have sent the frames."""
+    if not has_devices(where):
+        return
+    vm, allowed = Vm("one", [1], 256, autostart=False, devices=("igb/vf0",)), Allowed()
+    run = Exits(where, "exits-vf", vm, ["idle:1000", f"send:{FRAMES}"], allowed, registers=True, low_bars=True)
+    own, logged = run.own_exits(1), run.logged[1][0]
+    sheet.add("exits, igb VF, frame sent", round(max(own, logged) / run.seconds(1), 1) or 0, "exits/s", 0,
+              own == logged and allowed.frames >= FRAMES)
 
 
 def device_instructions(where, sheet, _):
@@ -161,4 +185,4 @@ def reset_ms(log, vm):
     return round(max(times) / 1000, 1)
 
 
-STEPS = {f.__name__: f for f in (device_exits, device_instructions, device_wall_clock, device_tables, device_lifecycle)}
+STEPS = {f.__name__: f for f in (device_exits, virtual_function_exits, device_instructions, device_wall_clock, device_tables, device_lifecycle)}

@@ -361,10 +361,10 @@ class Vm:
     words: str = ""  # what tests/bench/work.c is to do
     autostart: bool = True
     more: str = ""  # on the kernel's command line
-    devices: tuple = ()  # as tools/machines.py has them
+    devices: tuple = ()  # as tools/machines.py has them; with "/vf0" behind it only that virtual function is the VM's
 
     def node(self, rig, first_device=0):
-        devices = [machines.device(first_device + i) for i in range(len(self.devices))]
+        devices = [machines.device(first_device + i) + "".join(name.partition("/")[1:]) for i, name in enumerate(self.devices)]
         return {"cores": self.cores, "memory": f"{self.mib}M", "kernel": "linux", "initrd": "initrd.gz",
                 "autostart": int(self.autostart), "bootargs": command_line(rig, self.words, self.more),
                 **({"devices": devices} if devices else {})}
@@ -387,8 +387,11 @@ def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
     return Counted(scenario, **options)
 
 
-def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0):
-    """Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that."""
+def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0, **more):
+    """
+    Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that.
+    @more: further options of Machine.
+    """
     managed = {"card": machines.CARD} if card else {}
     devices, nodes = [], {}
     for vm in vms:
@@ -403,9 +406,9 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, sp
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
                   *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, *FUNCTIONS, REQUEST)),
                   *(f"at={where:#x}:{p}_end" for p, places in returns_of(rig, FUNCTIONS).items() for where in places), f"pc={entry_of(rig):#x}:guest"]
-    options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
+    options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options, **more}
     if devices:
-        options["devices"] = devices
+        options["devices"] = [name.partition("/")[0] for name in devices]
     if card:
         options.update(cores=options["cores"] + 1, memory=options["memory"] + spare, card=card.qemu, disk=True)
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)
