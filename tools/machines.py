@@ -85,6 +85,7 @@ def device(n, function=0):
 
 # What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
 # "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img", "virtio-blk,file=disk.img,snapshot=on". The networks of all of them are one.
+# "virtio-console,socket=PATH" has the other end of its console at this Unix socket.
 MODERN = "iommu_platform=on,disable-legacy=on"
 DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
@@ -104,13 +105,19 @@ def _function(name, place, *more):
     kind, *options = name.split(",")
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
+    sockets = [option for option in options if option.startswith("socket=")]
+    ports = []
+    for socket in sockets:
+        options = [f"id=serial-{behind}", *(option for option in options if option != socket)]
+        args += ["-chardev", f"socket,id={behind},path={socket.partition('=')[2]},server=on,wait=off"]
+        ports += ["-device", f"virtconsole,bus=serial-{behind}.0,chardev={behind}"]
     if property and not any(option.startswith(property + "=") for option in options):
         files = [option for option in options if option.startswith(("file=", "snapshot="))]
         options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
         args = ["-drive", f"if=none,id={behind},format=raw,{','.join(files)}"] if files else args
         options.append(f"{'netdev' if property == 'sink' else property}={behind}")
-    return [*args, "-device", ",".join([device, place, *more, *options])]
+    return [*args, "-device", ",".join([device, place, *more, *options]), *ports]
 
 
 def behind_ports(names):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux guests with functions of their own: a network card's virtual function, and a console that exits for nothing."""
 import os
+import re
+import socket
 import subprocess
+import tempfile
+import time
 
 import pytest
 
@@ -56,3 +60,53 @@ def test_a_virtual_function_carries_a_guests_network(boot, platform, tmp_path):
         assert physical.frames_sent(0) >= sent + 20
         machine.stop("vf")
         assert not any(machine.vm_bytes("vf"))
+
+
+class FromOutside:
+    """The other end of a guest's virtio-console: a socket of the emulator."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.text = ""
+
+    def wait(self, machine, pattern):
+        """The first match of @pattern in what is left of the text; what is before its end is taken."""
+        deadline = time.monotonic() + machine.patience
+        while not (match := re.search(pattern, self.text)):
+            self.socket.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                self.text += self.socket.recv(65536).decode().replace("\r", "")
+            except TimeoutError:
+                machine.fail(f"no /{pattern}/ on the guest's own console: {self.text[-2000:]}")
+        self.text = self.text[match.end():]
+        return match
+
+    def run(self, machine, line, pattern):
+        self.socket.sendall(f"{line}\n".encode())
+        return self.wait(machine, pattern)
+
+
+LINES = 2000
+
+
+@pytest.fixture
+def socket_path():
+    with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:  # pytest's own are too long for a socket
+        yield os.path.join(folder, "console")
+
+
+def test_a_virtio_console_instead_of_the_uart(boot, platform, tmp_path, socket_path):
+    """A guest without a UART of the hypervisor's prints and is typed at, and neither exits."""
+    vm = {**linux("one", 1, devices=machines.device(0)), "console": "none", "bootargs": "console=hvc0 bulkhead.name=one"}
+    drivers = initrd(platform.backend.files, [*VIRTIO, "virtio_console"], str(tmp_path))
+    machine = boot(manifest({"one": vm}), files={"initrd.gz": drivers}, devices=[f"virtio-console,socket={socket_path}"], memory=768)
+    machine.booted()
+    console = FromOutside(socket_path)
+    console.wait(machine, r"Welcome to one: 1 CPUs")
+    console.wait(machine, r"one:/# ")
+    assert "one|" not in machine.text, "it has a console of the hypervisor's"
+    counts = machine.settled("one")
+    console.run(machine, f"seq {LINES}; hostname", rf"\n{LINES}\none\n")
+    assert machine.settled("one") == counts, "printing exits"
+    machine.stop("one")
