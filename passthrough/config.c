@@ -100,10 +100,9 @@ static struct word word_at(const struct vm *vm, uint32_t slot, uint32_t at)
 		word.fixed = bar_value(vm, slot, (at - PCI_BAR) / 4);
 	else if (at / 4 < ARRAY_SIZE(header))
 		word.fixed = header[at / 4];
-	if (at == PCI_COMMAND && (function->flags & FUNCTION_VF) != 0) {
-		word.fixed |= COMMAND_MEMORY; /* a VF's is its PF's, which is on (9.3.4.1.3) */
-		word.real = word.writable = COMMAND_MASTER;
-	}
+	/* A VF's is its PF's, which is on (9.3.4.1.3). The bit of its own is for emulators that look at it. */
+	if (at == PCI_COMMAND && (function->flags & FUNCTION_VF) != 0)
+		word.fixed |= COMMAND_MEMORY;
 	return word;
 }
 

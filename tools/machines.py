@@ -85,6 +85,7 @@ def device(n, function=0):
 
 # What QEMU calls a device, and what stands behind it where @devices does not say; these may have options behind the name:
 # "virtio-blk,drive=mine", or a file for a drive: "virtio-blk,file=disk.img", "virtio-blk,file=disk.img,snapshot=on". The networks of all of them are one.
+# "virtio-console,socket=PATH" has the other end of its console at this Unix socket.
 MODERN = "iommu_platform=on,disable-legacy=on"
 DEVICES = {
     "virtio-rng": (f"virtio-rng-pci,{MODERN}", None),
@@ -104,13 +105,19 @@ def _function(name, place, *more):
     kind, *options = name.split(",")
     device, property = DEVICES.get(kind, (kind, None))
     args, behind = [], "behind" + place.replace("=", "-").replace(",", "-").replace(".", "-")
+    sockets = [option for option in options if option.startswith("socket=")]
+    ports = []
+    for socket in sockets:
+        options = [f"id=serial-{behind}", *(option for option in options if option != socket)]
+        args += ["-chardev", f"socket,id={behind},path={socket.partition('=')[2]},server=on,wait=off"]
+        ports += ["-device", f"virtconsole,bus=serial-{behind}.0,chardev={behind}"]
     if property and not any(option.startswith(property + "=") for option in options):
         files = [option for option in options if option.startswith(("file=", "snapshot="))]
         options = [option for option in options if option not in files]
         args = [arg.format(behind) for arg in BEHIND[property]]
         args = ["-drive", f"if=none,id={behind},format=raw,{','.join(files)}"] if files else args
         options.append(f"{'netdev' if property == 'sink' else property}={behind}")
-    return [*args, "-device", ",".join([device, place, *more, *options])]
+    return [*args, "-device", ",".join([device, place, *more, *options]), *ports]
 
 
 def behind_ports(names):
@@ -147,9 +154,13 @@ def _shared(board, path):
     return {**board, "memory_backend": "ram"} if path else board
 
 
-def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), **board):
-    """QEMU's command line for an Arm server with @devices for its VMs; @board are further options of its machine "virt"."""
-    options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **_shared(board, card)}
+def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), low_bars=False, **board):
+    """
+    QEMU's command line for an Arm server with @devices for its VMs; @low_bars: firmware places all BARs below 4 GiB;
+    @board are further options of its machine "virt".
+    """
+    low = {"highmem_mmio": False} if low_bars else {}
+    options = {"virtualization": True, "gic_version": 3, "iommu": "smmuv3", **low, **_shared(board, card)}
     return [QEMU["arm64"], "-M", ",".join(["virt", *_options(options)]), *_accelerated("arm64", cpu),
             "-smp", str(cores), "-m", memory, "-bios", firmware("AAVMF_CODE.fd"), *QUICK, *_card(card, memory), *behind_ports(devices),
             *(["-device", "virtio-rng-pci"] if random else [])]  # the firmware's random generator: guests' seeds come from it
@@ -159,17 +170,22 @@ def arm64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), *
 IOMMUS = {None: [], "intel": ["-device", "intel-iommu,intremap=on,eim=on"], "amd": ["-device", "amd-iommu,intremap=on,xtsup=on,pt=off"]}
 
 
-def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), integrated=(), iommu="intel", **board):
+# The firmware has room above 4 GiB where it believes the processor's number of address bits: not one of 40 of just anybody.
+LOW_BARS = ["-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=0"]
+LOW_BARS_VENDOR = ",vendor=HygonGenuine"
+
+
+def x86_64(cpu="max", cores=4, memory="2G", random=True, card=None, devices=(), integrated=(), iommu="intel", low_bars=False, **board):
     """
     QEMU's command line for an AMD server with @devices for its VMs, more of them @integrated in the root complex, and one of
-    IOMMUS, as @iommu says; @board are further options of its machine "q35".
+    IOMMUS, as @iommu says; @low_bars: firmware places all BARs below 4 GiB; @board are further options of its machine "q35".
     """
     options = {"smm": False, **_shared(board, card)}
     if iommu and cpu == "best" and kvm("x86_64"):
         options["kernel_irqchip"] = "split"  # the kernel's IOAPIC knows nothing of remapping
     flash = "if=pflash,format=raw,unit={},file={},{}"
-    return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu),
-            "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],
+    return [QEMU["x86_64"], "-M", ",".join(["q35", *_options(options)]), *_accelerated("x86_64", cpu + LOW_BARS_VENDOR if low_bars else cpu),
+            *(LOW_BARS if low_bars else []), "-smp", str(cores), "-m", memory, "-vga", "none", *IOMMUS[iommu],
             "-drive", flash.format(0, firmware("OVMF_CODE.fd"), "readonly=on"),
             "-drive", flash.format(1, firmware("OVMF_VARS.fd"), "snapshot=on"), *QUICK, *_card(card, memory), *behind_ports(devices),
             *_integrated(integrated), *(["-device", "virtio-rng-pci"] if random else [])]

@@ -84,18 +84,25 @@ def total(stats, *reasons):
 class Exits:
     """A guest and three counters of its exits: the hypervisor's own, the plugin's, the emulator's log."""
 
-    def __init__(self, where, name, vm, workloads):
-        """@workloads: what the guest does after boot, with a pause after each for a look at the counters."""
+    def __init__(self, where, name, vm, workloads, beside=None, **options):
+        """
+        @workloads: what the guest does after boot, with a pause after each for a look at the counters. @beside.begin()
+        comes before that with the emulator, @beside.end() behind it. @options: of Machine.
+        """
         kind = LOGS[where.name]
         log = where.file(f"bench/{name}.log")
         vm.words = ",".join(["pause:2500", *(f"{w},pause:2500" for w in workloads), "stay"])
-        with emulators(), bulkhead(where, name, [vm], log=[*kind.arguments, "-D", log]) as emulator:
+        with emulators(), bulkhead(where, name, [vm], log=[*kind.arguments, "-D", log], **options) as emulator:
             emulator.booted()
+            if beside:
+                beside.begin(emulator)
             emulator.wait_event("mark0")
             self.own = [emulator.stats()]
             for i in range(len(workloads)):
                 emulator.wait_event("mark2", i + 1)
                 self.own.append(emulator.stats())
+            if beside:
+                beside.end()
             emulator.send("poweroff\r")
             self.events = emulator.finish()
         seen = exits_in_log(log, kind)

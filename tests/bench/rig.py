@@ -25,6 +25,7 @@ VMRUN = b"\x0f\x01\xd8"
 COMMANDS = ("vm_load", "vm_launch", "vm_end", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
 PAUSES = ("arch_wait", "arch_zero")  # a core sleeps; a core that has parked scrubs
 REQUEST = "payload_valid"  # the system manager has a whole frame of the card's
+FUNCTIONS = ("pci_open", "pci_close")  # a VM's functions are assigned, and taken from it; "_end": has come back from there
 LOG = ("log_drain", "log_take")  # the system manager begins to write the log; takes a line, and after the last finds none
 
 
@@ -175,6 +176,16 @@ RIGS = {rig.name: rig for rig in (ARM64, X86_SVM, X86_VMX)}
 def symbols_of(rig):
     out = subprocess.run([rig.backend.nm, rig.file("core.elf")], check=True, capture_output=True, text=True).stdout
     return {words[2]: int(words[0], 16) for words in map(str.split, out.splitlines()) if len(words) == 3}
+
+
+def returns_of(rig, names):
+    """Where the calls of each of @names in the core come back to."""
+    out = subprocess.run([rig.backend.nm.replace("-nm", "-objdump"), "-d", "--no-show-raw-insn", rig.file("core.elf")],
+                         check=True, capture_output=True, text=True).stdout
+    calls = {name: re.findall(rf"\t(?:bl|call)\s+[0-9a-f]+ <{name}>\n *([0-9a-f]+):", out) for name in names}
+    if not all(calls.values()):
+        raise Failure(f"nobody calls one of these: {calls}")
+    return {name: [int(at, 16) for at in places] for name, places in calls.items()}
 
 
 def text_of(rig):
@@ -350,10 +361,10 @@ class Vm:
     words: str = ""  # what tests/bench/work.c is to do
     autostart: bool = True
     more: str = ""  # on the kernel's command line
-    devices: tuple = ()  # as tools/machines.py has them
+    devices: tuple = ()  # as tools/machines.py has them; with "/vf0" behind it only that virtual function is the VM's
 
     def node(self, rig, first_device=0):
-        devices = [machines.device(first_device + i) for i in range(len(self.devices))]
+        devices = [machines.device(first_device + i) + "".join(name.partition("/")[1:]) for i, name in enumerate(self.devices)]
         return {"cores": self.cores, "memory": f"{self.mib}M", "kernel": "linux", "initrd": "initrd.gz",
                 "autostart": int(self.autostart), "bootargs": command_line(rig, self.words, self.more),
                 **({"devices": devices} if devices else {})}
@@ -376,8 +387,11 @@ def start(rig, scenario, command, options, plugin=(), icount=False, log=None):
     return Counted(scenario, **options)
 
 
-def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0):
-    """Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that."""
+def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, spare=0, **more):
+    """
+    Bulkhead with @vms, on one core more than they have; for a card's VMs one core and @spare MiB more than that.
+    @more: further options of Machine.
+    """
     managed = {"card": machines.CARD} if card else {}
     devices, nodes = [], {}
     for vm in vms:
@@ -390,10 +404,11 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, sp
         at = symbols_of(rig)
         text, path = text_of(rig)
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
-                  *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, REQUEST)), f"pc={entry_of(rig):#x}:guest"]
-    options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options}
+                  *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, *FUNCTIONS, REQUEST)),
+                  *(f"at={where:#x}:{p}_end" for p, places in returns_of(rig, FUNCTIONS).items() for where in places), f"pc={entry_of(rig):#x}:guest"]
+    options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options, **more}
     if devices:
-        options["devices"] = devices
+        options["devices"] = [name.partition("/")[0] for name in devices]
     if card:
         options.update(cores=options["cores"] + 1, memory=options["memory"] + spare, card=card.qemu, disk=True)
     return start(rig, scenario, rig.backend.start, options, plugin, icount and rig.icount, log)

@@ -273,7 +273,8 @@ class Machine:
     returns, and without a prompt that made way for the log.
     """
 
-    def __init__(self, scenario, blob=None, disk=False, cores=4, memory=512, **options):
+    def __init__(self, scenario, blob=None, disk=False, cores=4, memory=512, registers=False, **options):
+        """@registers: those of the machine can be reached at a socket of that name; see igb.py."""
         self.text = ""
         self._raw = ""
         self._monitor = None
@@ -288,6 +289,9 @@ class Machine:
         if backend.monitor:
             argv += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none",
                      "-qmp", f"unix:{self.sockets}/monitor,server=on,wait=off"]
+        if registers:
+            self.registers = f"{self.sockets}/registers"
+            argv += ["-qtest", f"unix:{self.registers},server=on,wait=off", "-qtest-log", os.devnull]
         with open(scenario.path("command"), "w", encoding="utf-8") as f:
             f.write(f"{' '.join(argv)}\n")
         EmulatorLock.take()

@@ -15,7 +15,7 @@ from test_devices import ask_peer, device, quiet_exits
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 
-VMS = {"guard": friendly(1, "do=guard"), "peer": device(0, 2, "do=watch"),
+VMS = {"guard": friendly(1, "do=guard"), "peer": device(machines.device(0), 2, "do=watch"),
        "evil": hostile(3, "do=ask", autostart=0, devices=machines.device(1))}
 OWN = {"arm64": 0x3f010000, "x86_64": 0xe0010000}  # function 00:02.0
 

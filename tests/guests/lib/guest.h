@@ -95,7 +95,7 @@ void pci_others(void);
 /* Resets it by what its PCI Express capability has for that. */
 void pci_reset(void);
 
-/* ---- rng.c: a virtio-rng at 00:02.0 ---- */
+/* ---- rng.c: a virtio-rng at 00:02.0, or an NVMe, whose queues of commands and completions are the available and used parts ---- */
 
 /* Finds the device, and starts it with one queue. False when there is none. */
 bool rng_start(void);
@@ -114,6 +114,13 @@ extern uint8_t rng_buffer[64];
 
 /* Message @vector of its MSI-X table: @address and @data, not masked; the queue uses vector 0. */
 void rng_message(uint32_t vector, uint64_t address, uint32_t data);
+
+/* ---- nvme.c: the same for rng.c, where the device is an NVMe with its registers at @bar ---- */
+
+bool nvme_start(uint64_t bar);
+bool nvme_place(uint64_t commands, uint64_t completions);
+bool nvme_write(uint64_t at);
+void nvme_kick(void);
 
 /* ---- device.c: a guest that drives it; each architecture's device.c ---- */
 

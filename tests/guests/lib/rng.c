@@ -4,6 +4,8 @@
 
 #define OWN (ECAM_BASE + (2 << 15))
 #define COMMAND 4
+#define CLASS 8
+#define CLASS_NVME 0x010802U
 #define COMMAND_MEMORY_MASTER 6
 #define BARS 0x10
 #define CAPABILITIES 0x34
@@ -55,6 +57,7 @@ static struct {
 } queue __attribute__((aligned(4096)));
 
 static uint64_t common, notify, msix;
+static bool is_nvme;
 
 static uint64_t bar(uint32_t index)
 {
@@ -87,6 +90,7 @@ static void find(void)
 		at = read8(OWN + at + 1);
 	}
 	write16(OWN + COMMAND, COMMAND_MEMORY_MASTER);
+	is_nvme = read32(OWN + CLASS) >> 8 == CLASS_NVME;
 }
 
 static void part(uint32_t index, uint64_t at)
@@ -102,6 +106,8 @@ static uint64_t place(uint64_t wanted, const volatile void *own)
 
 bool rng_place(uint64_t descriptors, uint64_t available, uint64_t used)
 {
+	if (is_nvme)
+		return nvme_place(descriptors | available, used);
 	write8(common + STATUS, 0);
 	while (read8(common + STATUS) != 0)
 		;
@@ -126,11 +132,17 @@ bool rng_place(uint64_t descriptors, uint64_t available, uint64_t used)
 bool rng_start(void)
 {
 	find();
+	if (is_nvme)
+		return msix != 0 && nvme_start(bar(0));
 	return common != 0 && notify != 0 && msix != 0 && rng_place(0, 0, 0);
 }
 
 void rng_kick(void)
 {
+	if (is_nvme) {
+		nvme_kick();
+		return;
+	}
 	device_barrier();
 	queue.available.index = (uint16_t)(queue.available.index + 1);
 	device_barrier();
@@ -142,6 +154,8 @@ bool rng_write(uint64_t at)
 	uint16_t before = queue.used.index;
 	uint64_t end = clock_now() + SECONDS * clock_hertz();
 
+	if (is_nvme)
+		return nvme_write(at);
 	queue.descriptor[0] = (struct descriptor){at, sizeof(rng_buffer), WRITES, 0};
 	queue.available.ring[queue.available.index % SLOTS] = 0;
 	rng_kick();
