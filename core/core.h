@@ -71,6 +71,22 @@ enum bh_error vm_create(const struct plan_vm *want, uint32_t *slot, struct bh_re
 /* Gives back all that a stopped VM has. BH_WRONG_STATE in any other state. */
 enum bh_error vm_delete(struct vm *vm);
 
+/*
+ * Puts @want into the port that it names; a running guest is told. It is not trusted: BH_BAD_PLAN and others with the
+ * reason in @report, BH_NO_DEVICE without such a port, BH_WRONG_STATE when the port is taken, BH_RESET_FAILED. BH_OK
+ * when it is there already.
+ */
+enum bh_error vm_plug(struct vm *vm, const struct plan_function *want, struct bh_report *report);
+
+/*
+ * Takes function @function of the machine out of its port. A running guest is asked to give it back, and BH_OK
+ * says that it was asked; with @force it finds it gone. BH_NO_DEVICE when it is in no port, BH_CORE_LOST.
+ */
+enum bh_error vm_unplug(struct vm *vm, uint32_t function, bool force);
+
+/* Takes what guests have given back. */
+void vm_take_functions(void);
+
 /* Of the core image, from its hand-over. */
 uint64_t build_id(void);
 

@@ -18,7 +18,7 @@ DefinitionBlock ("", "DSDT", 2, "BLKHD ", "GUEST   ", 1)
 			Name (_UID, 0)
 			Name (_CRS, ResourceTemplate ()
 			{
-				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)
+				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 4, 0, 5) // PLAN_MAX_PORTS
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
 					0, 0x0000, 0x0cf7, 0, 0x0cf8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
@@ -28,16 +28,32 @@ DefinitionBlock ("", "DSDT", 2, "BLKHD ", "GUEST   ", 1)
 				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
 					0, 0xc000000000, 0xffffffffff, 0, 0x4000000000) // GUEST_HIGH_WINDOW
 			})
+
+			// Hot plug and the capability it stands in are the guest's own (PCI Firmware Specification 3.3 4.5.1).
+			Method (_OSC, 4, NotSerialized)
+			{
+				CreateDWordField (Arg3, 0, STAT)
+				If (LEqual (Arg0, ToUUID ("33db4d5b-1ff7-401c-9657-7441c03dd766")))
+				{
+					CreateDWordField (Arg3, 8, CTRL)
+					And (CTRL, 0x11, CTRL)
+				}
+				Else
+				{
+					Or (STAT, 4, STAT)
+				}
+				Return (Arg3)
+			}
 		}
 
-		// The configuration space of bus 0, so that nothing else is put there.
+		// The configuration space of all buses, so that nothing else is put there.
 		Device (ECAM)
 		{
 			Name (_HID, EisaId ("PNP0C02"))
 			Name (_UID, 0)
 			Name (_CRS, ResourceTemplate ()
 			{
-				Memory32Fixed (ReadWrite, 0xe0000000, 0x00100000)
+				Memory32Fixed (ReadWrite, 0xe0000000, 0x00500000) // GUEST_ECAM_SIZE
 			})
 		}
 	}

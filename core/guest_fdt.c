@@ -19,7 +19,6 @@
 #define FIRST_SPI 32
 #define GICD_BYTES 0x10000
 #define ITS_BYTES 0x20000
-#define ECAM_BYTES MIB /* one bus */
 #define REQUESTER_IDS 0x10000
 #define PCI_MEMORY_32 0x02000000 /* phys.hi of a range, IEEE 1275 PCI bus binding 2.2.1.1 */
 #define PCI_MEMORY_64 0x03000000
@@ -229,10 +228,39 @@ static size_t pci_range(fdt32_t *value, uint32_t space, uint64_t base, uint64_t 
 	return ARRAY_SIZE(range);
 }
 
-/* Both windows as not prefetchable: Linux puts any BAR into such a one. */
-static void write_pci(struct writer *w)
+/* INTA of every port is the console's line (Devicetree Specification 0.4 2.4.3). */
+static void write_port_interrupts(struct writer *w, const struct plan_vm *vm)
 {
-	static const uint64_t ecam[2] = {GUEST_ECAM_BASE, ECAM_BYTES};
+	const uint32_t mask[4] = {0xf800, 0, 0, 7};
+	fdt32_t value[10 * PLAN_MAX_PORTS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(mask); i++)
+		value[i] = cpu_to_fdt32(mask[i]);
+	bytes(w, "interrupt-map-mask", value, sizeof(mask));
+	u32(w, "#interrupt-cells", 1);
+	for (uint32_t port = 0; port < vm->nports; port++) {
+		const uint32_t row[10] = {(GUEST_PORT_FIRST + port) << 11,
+					  0,
+					  0,
+					  1,
+					  GIC_PHANDLE,
+					  0,
+					  0,
+					  GIC_SPI,
+					  vm->console_irq - FIRST_SPI,
+					  LEVEL_HIGH};
+
+		for (size_t i = 0; i < ARRAY_SIZE(row); i++)
+			value[n++] = cpu_to_fdt32(row[i]);
+	}
+	bytes(w, "interrupt-map", value, n * sizeof(value[0]));
+}
+
+/* Both windows as not prefetchable: Linux puts any BAR into such a one. */
+static void write_pci(struct writer *w, const struct plan_vm *vm)
+{
+	static const uint64_t ecam[2] = {GUEST_ECAM_BASE, GUEST_ECAM_SIZE};
 	const fdt32_t msi_map[4] = {0, cpu_to_fdt32(ITS_PHANDLE), 0, cpu_to_fdt32(REQUESTER_IDS)};
 	fdt32_t value[2 * 7] = {0, 0};
 	size_t n;
@@ -242,7 +270,8 @@ static void write_pci(struct writer *w)
 	text(w, "device_type", "pci");
 	cells(w, 3, 2);
 	reg(w, ecam, 1);
-	bytes(w, "bus-range", value, 2 * sizeof(value[0])); /* 0 to 0 */
+	value[1] = cpu_to_fdt32(PLAN_MAX_PORTS);
+	bytes(w, "bus-range", value, 2 * sizeof(value[0]));
 	u32(w, "linux,pci-domain", 0);
 	flag(w, "dma-coherent");
 	n = pci_range(value, PCI_MEMORY_32, GUEST_WINDOW_BASE,
@@ -251,6 +280,8 @@ static void write_pci(struct writer *w)
 		       GUEST_HIGH_WINDOW_END - GUEST_HIGH_WINDOW_BASE);
 	bytes(w, "ranges", value, n * sizeof(value[0]));
 	bytes(w, "msi-map", msi_map, sizeof(msi_map));
+	if (vm->nports != 0)
+		write_port_interrupts(w, vm);
 	end(w);
 }
 
@@ -308,7 +339,7 @@ static void write_tree(struct writer *w, const struct plan_vm *vm, const struct 
 	if (vm->console)
 		write_uart(w, vm);
 	if (vm->nfunctions != 0)
-		write_pci(w);
+		write_pci(w, vm);
 	end(w);
 }
 

@@ -116,7 +116,7 @@ static void write_memory(struct writer *w)
 	add_range(w, at(w->acpi_end), LOW_RAM_END, E820_RAM);
 	add_range(w, LOW_RAM_END, MIB, E820_RESERVED);
 	add_range(w, MIB, low, E820_RAM);
-	add_range(w, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_BASE + GUEST_X86_ECAM_SIZE, E820_RESERVED);
+	add_range(w, GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_BASE + GUEST_ECAM_SIZE, E820_RESERVED);
 	if (memory > low)
 		add_range(w, GUEST_X86_HOLE_END, GUEST_X86_HOLE_END + (memory - low), E820_RAM);
 }

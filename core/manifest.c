@@ -496,6 +496,11 @@ static enum bh_error parse_dma_trusted(struct parse *p, const struct value *v)
 	return number(p, v, 0, 1, &p->vm->dma_trusted);
 }
 
+static enum bh_error parse_hotplug_ports(struct parse *p, const struct value *v)
+{
+	return number(p, v, 0, PLAN_MAX_PORTS, &p->vm->hotplug_ports);
+}
+
 static const struct property vm_properties[] = {
 	{"cores", parse_cores, false},
 	{"core-count", parse_core_count, false},
@@ -509,6 +514,7 @@ static const struct property vm_properties[] = {
 	{"restart-limit", parse_restart_limit, false},
 	{"devices", parse_devices, false},
 	{"dma-trusted", parse_dma_trusted, false},
+	{"hotplug-ports", parse_hotplug_ports, false},
 };
 
 /* --- nodes --- */

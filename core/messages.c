@@ -203,6 +203,27 @@ static enum bh_error do_list(struct request *r)
 	return BH_OK;
 }
 
+static enum bh_error do_plug(struct request *r)
+{
+	struct plan_function function;
+	const void *bytes = get_exactly(r->tree, "plan", sizeof(function));
+
+	if (bytes == NULL)
+		return BH_BAD_MESSAGE;
+	memcpy(&function, bytes, sizeof(function)); /* aligned */
+	return vm_plug(r->vm, &function, r->report);
+}
+
+static enum bh_error do_unplug(struct request *r)
+{
+	const fdt32_t *function = get_exactly(r->tree, "function", sizeof(*function));
+	const fdt32_t *force = get_exactly(r->tree, "force", sizeof(*force));
+
+	if (function == NULL)
+		return BH_BAD_MESSAGE;
+	return vm_unplug(r->vm, fdt32_ld(function), force != NULL && fdt32_ld(force) != 0);
+}
+
 /* By type; a type that is not here is not for us. */
 static const struct {
 	enum bh_error (*run)(struct request *r);
@@ -213,7 +234,8 @@ static const struct {
 	[MESSAGE_CREATE] = {do_create, false}, [MESSAGE_IMAGE] = {do_image, true},
 	[MESSAGE_START] = {do_start, true},    [MESSAGE_STOP] = {do_stop, true},
 	[MESSAGE_ABORT] = {do_abort, true},    [MESSAGE_RESET] = {do_reset, true},
-	[MESSAGE_DELETE] = {do_delete, true},
+	[MESSAGE_DELETE] = {do_delete, true},  [MESSAGE_PLUG] = {do_plug, true},
+	[MESSAGE_UNPLUG] = {do_unplug, true},
 };
 
 static struct vm *named_vm(const void *tree)
@@ -242,7 +264,7 @@ void message_console(const void *tree)
 	const uint8_t *data = get_bytes(tree, "data", &size);
 	struct vm *vm = named_vm(tree);
 
-	for (uint32_t i = 0; data != NULL && vm != NULL && i < size; i++)
+	for (uint32_t i = 0; data != NULL && vm != NULL && vm->state == VM_RUNNING && i < size; i++)
 		console_input(vm, data[i]);
 }
 

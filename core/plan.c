@@ -18,7 +18,10 @@
 #define ANY_NODE UINT64_MAX /* wider than a node's number, so never one */
 #define NOBODY UINT32_MAX
 #define BAR_TYPE_MASK 6U /* PCIe 6.0 7.5.1.2.1 */
+#define BAR_PREFETCHABLE 8U
 #define BAR_TYPE_64 4U
+#define PORT_PCIE 0x40U
+#define CONSOLE_EA 0x50U
 #define LARGE_BAR (64 * MIB)
 #define MANAGEMENT (UINT32_MAX - 1)
 
@@ -65,8 +68,10 @@ uint64_t plan_vm_bytes(const struct machine *machine, const struct manifest_vm *
 
 	if (machine->arch == MACHINE_X86) /* the hole's GiB takes a place in an upper table too */
 		pages = VM_X86_FIXED_PAGES + gib + gib / VM_GIB_PER_TABLE + 1;
-	if (vm->ndevices != 0)
-		pages += VM_DMA_PAGES + gib + vm->ndevices * VM_FUNCTION_PAGES + VM_MSIX_PAGES;
+	uint64_t functions = vm->ndevices + vm->hotplug_ports;
+
+	if (functions != 0)
+		pages += VM_DMA_PAGES + gib + functions * VM_FUNCTION_PAGES + VM_MSIX_PAGES;
 	return pages * PAGE_SIZE + align_up(CONFIG_CONSOLE_RING_KIB * KIB, PAGE_SIZE);
 }
 
@@ -295,7 +300,6 @@ static enum bh_error check_core(const struct planner *p, const struct manifest *
 /* --- PCI functions --- */
 
 #define GROUP_TEXT 128
-#define FIRST_DEVICE 2 /* of a guest: 0 is the host bridge's by custom, 1 the console's on x86 */
 
 /* A function that a VM wants. */
 struct wish {
@@ -573,6 +577,8 @@ static enum bh_error place_bar(struct planner *p, struct plan_vm *vm,
 	const struct machine_bar *bar = &w.f->bar[b];
 	uint64_t base = windows[p->machine->arch].base, end = windows[p->machine->arch].end;
 
+	if (want->hotplug_ports != 0)
+		end = plan_port_window(p->machine, 0).base.v;
 	if (!(is_wide(bar) && bar->size >= LARGE_BAR) &&
 	    find_place(p->machine, vm, base, end, bar->size, &out->bar[b]))
 		return BH_OK;
@@ -614,8 +620,14 @@ static enum bh_error plan_functions(struct planner *p, uint32_t slot,
 {
 	struct plan_vm *vm = &p->plan->vm[slot];
 
+	if (want->ndevices + want->hotplug_ports > PLAN_MAX_FUNCTIONS)
+		return bh_fail(
+			p->report, BH_TOO_MANY,
+			"/vms/%s: %u devices and %u hotplug-ports; at most %u are allowed together",
+			want->name, want->ndevices, want->hotplug_ports, PLAN_MAX_FUNCTIONS);
 	/* On Arm RAM begins at 1 GiB, on x86 as much of it makes room for the hole. */
-	if (want->ndevices != 0 && want->memory > GUEST_HIGH_WINDOW_BASE - 1 * GIB)
+	if (want->ndevices + want->hotplug_ports != 0 &&
+	    want->memory > GUEST_HIGH_WINDOW_BASE - 1 * GIB)
 		return bh_fail(p->report, BH_TOO_BIG,
 			       "/vms/%s: memory: %llu MiB; a VM with devices may have %llu",
 			       want->name, mib(want->memory),
@@ -635,10 +647,149 @@ static enum bh_error plan_functions(struct planner *p, uint32_t slot,
 			error = check_bars(p, &w);
 		if (error != BH_OK)
 			return error;
-		vm->function[vm->nfunctions++] =
-			(struct plan_function){.function = index, .device = FIRST_DEVICE + i};
+		vm->function[vm->nfunctions++] = (struct plan_function){
+			.function = index, .id = (GUEST_FUNCTION_FIRST + i) << 3};
 	}
-	return place_bars(p, vm, want);
+	enum bh_error error = place_bars(p, vm, want);
+
+	vm->nports = want->hotplug_ports;
+	for (uint32_t i = 0; i < vm->nports; i++)
+		vm->function[vm->nfunctions++] =
+			(struct plan_function){.function = MACHINE_NONE, .id = (i + 1) << 8};
+	return error;
+}
+
+/* In a port's window: what is not prefetchable, or has no more than 32 bits, in its first half, the rest in the second. */
+static struct extent port_half(const struct machine *machine, uint32_t port, bool prefetchable)
+{
+	struct extent half = plan_port_window(machine, port);
+
+	half.size /= 2;
+	half.base.v += prefetchable ? half.size : 0;
+	return half;
+}
+
+static bool is_prefetchable(const struct machine_bar *bar)
+{
+	return is_wide(bar) && (bar->flags & BAR_PREFETCHABLE) != 0;
+}
+
+/*
+ * The largest first, from each half's start on: so kernels place the BARs of what is plugged in, and find them
+ * there already.
+ */
+static bool fill_port(const struct machine *m, uint32_t port, struct plan_function *out)
+{
+	const struct machine_bar *bar = m->function[out->function].bar;
+	struct extent room[2] = {port_half(m, port, false), port_half(m, port, true)};
+
+	for (;;) {
+		const struct machine_bar *largest = NULL;
+
+		for (const struct machine_bar *b = bar; b < bar + MACHINE_MAX_BARS; b++)
+			if (b->size != 0 && out->bar[b - bar].v == 0 &&
+			    (largest == NULL || b->size > largest->size))
+				largest = b;
+		if (largest == NULL)
+			return true;
+		struct extent *half = &room[is_prefetchable(largest)];
+
+		if (largest->size > half->size)
+			return false;
+		out->bar[largest - bar] = gpa(half->base.v);
+		half->base.v += largest->size;
+		half->size -= largest->size;
+	}
+}
+
+enum bh_error plan_plug(const struct plan *plan, const struct machine *machine, uint32_t slot,
+			const char *device, struct plan_function *out, struct bh_report *report)
+{
+	const struct plan_vm *vm = &plan->vm[slot];
+	struct plan copy = *plan;
+	struct planner p = {.machine = machine, .plan = &copy, .report = report};
+	struct manifest_vm want = {.dma_trusted = vm->dma_trusted};
+	uint32_t first = vm->nfunctions - vm->nports, port = 0;
+	enum bh_error error;
+
+	memcpy(want.name, vm->name, sizeof(want.name));
+	*out = (struct plan_function){.function = find_function(machine, device)};
+	if (out->function == MACHINE_NONE)
+		return not_there(&p, &want, device);
+	while (port < vm->nports && vm->function[first + port].function != MACHINE_NONE)
+		port++;
+	if (port == vm->nports)
+		return bh_fail(
+			report, BH_TOO_MANY,
+			"/vms/%s: devices: '%s' finds no free port; the VM has %u (hotplug-ports)",
+			want.name, device, vm->nports);
+	struct wish w = {&want, device, &machine->function[out->function]};
+
+	out->id = (port + 1) << 8;
+	error = check_kind(&p, &w);
+	if (error == BH_OK)
+		error = check_group(&p, &w);
+	if (error == BH_OK)
+		error = check_bars(&p, &w);
+	if (error == BH_OK && !fill_port(machine, port, out))
+		error = device_refused(
+			&p, &w, "has BARs for which a port's two windows of %llu MiB have no room",
+			mib(GUEST_PORT_WINDOW / 2));
+	return error;
+}
+
+/* Base and limit: 7.5.1.3.8 */
+static uint32_t window_register(struct extent window)
+{
+	return ((uint32_t)(extent_end(window) - 1) & 0xfff00000) | (uint32_t)window.base.v >> 16;
+}
+
+/* A root port with a slot, one lane of 2.5 GT/s, and its windows for memory; all else is not there (PCIe 6.0 7.5.1.3, 7.5.3). */
+static void plan_ports(struct plan *plan, const struct machine *machine)
+{
+	bool has_msi = machine->arch == MACHINE_X86;
+
+	for (uint32_t i = 0; i < PLAN_MAX_PORTS; i++) {
+		uint32_t *reg = plan->port[i];
+
+		reg[0x00 / 4] = 0x000c1b36; /* QEMU's, of which kernels expect nothing particular */
+		reg[0x04 / 4] = 1U << 20; /* capabilities */
+		reg[0x08 / 4] = 0x06040000; /* PCI bridge */
+		reg[0x0c / 4] = 0x00010000;
+		reg[0x18 / 4] = (i + 1) * 0x00010100; /* secondary and subordinate bus */
+		reg[0x1c / 4] = 0x0010; /* ports: a window that ends before it begins */
+		reg[0x20 / 4] = window_register(port_half(machine, i, false));
+		reg[0x24 / 4] =
+			window_register(port_half(machine, i, true)) | 0x00010001; /* 64 bits */
+		reg[0x34 / 4] = PORT_PCIE;
+		reg[0x3c / 4] = has_msi ? 0 : 1U << 8;
+		reg[PORT_PCIE / 4] = 0x01420010 | (has_msi ? PORT_MSI << 8 : 0);
+		reg[PORT_PCIE / 4 + 1] = 1U << 15;
+		reg[PORT_PCIE / 4 + 3] =
+			(i + 1) << 24 | 1U << 20 | 0x11; /* tells when its link is up */
+		reg[PORT_LINK / 4] = 0x11U << 16;
+		/* Button, power, power's indicator, surprise, hot plug; no command takes time. */
+		reg[PORT_PCIE / 4 + 5] = (i + 1) << 19 | 1U << 18 | 0x73;
+		reg[PORT_PCIE / 4 + 11] = 1U << 1;
+		reg[PORT_MSI / 4] = has_msi ? 0x05 : 0;
+	}
+}
+
+/* A PCI UART with MSI, its BAR fixed at COM1's ports by Enhanced Allocation (PCI ECN "Enhanced Allocation"). */
+static void plan_console_function(uint32_t *reg)
+{
+	reg[0x00 / 4] = 0x99009710; /* NetMos 9900 */
+	reg[0x04 / 4] = 0x00100001; /* capabilities; I/O space on */
+	/* communication controller; of kind 2, a 16550: that is how the driver counts its ports */
+	reg[0x08 / 4] = 0x07800200;
+	reg[0x2c / 4] = 0x1000a000; /* of this kind 8250_pci knows that it has MSI */
+	reg[0x34 / 4] = GUEST_X86_CONSOLE_MSI;
+	reg[GUEST_X86_CONSOLE_MSI / 4] = CONSOLE_EA << 8 | 0x05;
+	reg[CONSOLE_EA / 4] = 1U << 16 | 0x14; /* one entry */
+	reg[CONSOLE_EA / 4 + 1] =
+		1U << 31 | 2U << 8 | 2; /* enabled, I/O space, BAR 0, two words follow */
+	reg[CONSOLE_EA / 4 + 2] = GUEST_X86_CONSOLE_PORT;
+	reg[CONSOLE_EA / 4 + 3] = 7U & ~3U; /* the last byte's offset, its low two bits implied */
 }
 
 /* --- host and fixed parts --- */
@@ -664,6 +815,8 @@ static enum bh_error plan_host(struct planner *p, const struct manifest_host *ho
 	p->plan->when_idle = (uint32_t)host->when_idle;
 	p->plan->console_interrupt = host->console_interrupt;
 	p->plan->card.function = find_function(p->machine, host->card);
+	plan_ports(p->plan, p->machine);
+	plan_console_function(p->plan->console);
 	for (uint32_t i = 0; i < p->nimages; i++) {
 		if (p->images[i].extent.size != 0)
 			p->plan->images[p->plan->nimages++] = p->images[i].extent;
@@ -1318,8 +1471,8 @@ static enum bh_error plan_console(struct planner *p, uint32_t slot, const struct
 	uint32_t count = m->arm64.spi_count;
 	uint32_t next;
 
-	/* On x86 a guest's console sends an MSI of the guest's choice. */
-	if (m->arch == MACHINE_X86 || !want->console)
+	/* Ports have the console's. On x86 both send MSIs of the guest's choice. */
+	if (m->arch == MACHINE_X86 || (!want->console && want->hotplug_ports == 0))
 		return BH_OK;
 	if (count == 0 || count > MACHINE_SPI_COUNT)
 		count = MACHINE_SPI_COUNT;

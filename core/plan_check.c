@@ -401,13 +401,15 @@ static enum bh_error check_console(const struct check *c)
 	uint32_t bit = vm->console_irq - SPI_FIRST;
 	uint32_t count = gic->spi_count ? gic->spi_count : MACHINE_SPI_COUNT;
 
-	if ((!vm->console || c->machine->arch == MACHINE_X86) && vm->console_irq == 0)
+	bool needed = (vm->console || vm->nports != 0) && c->machine->arch != MACHINE_X86;
+
+	if (!needed && vm->console_irq == 0)
 		return BH_OK;
 	if (c->machine->arch == MACHINE_X86)
 		return REFUSE_VM(c, "its console has interrupt %u; none is needed",
 				 vm->console_irq);
-	if (!vm->console || vm->console_irq < SPI_FIRST || bit >= count ||
-	    bit >= MACHINE_SPI_COUNT || vm->console_irq < c->plan->console_interrupt)
+	if (!needed || vm->console_irq < SPI_FIRST || bit >= count || bit >= MACHINE_SPI_COUNT ||
+	    vm->console_irq < c->plan->console_interrupt)
 		return REFUSE_VM(c, "interrupt %u cannot be its console's", vm->console_irq);
 	if (vm->console_irq == c->machine->uart_irq || gic->spi_used[bit / 8] & 1U << (bit % 8))
 		return REFUSE_VM(c, "interrupt %u belongs to a device", vm->console_irq);
@@ -429,9 +431,12 @@ static enum bh_error check_console(const struct check *c)
 static struct extent guest_bar(const struct check *c, uint32_t index,
 			       const struct machine_bar **bar)
 {
+	static const struct machine_bar none;
 	const struct plan_function *f = &c->vm->function[index / MACHINE_MAX_BARS];
 
-	*bar = &c->machine->function[f->function].bar[index % MACHINE_MAX_BARS];
+	*bar = &none;
+	if (f->function != MACHINE_NONE)
+		*bar = &c->machine->function[f->function].bar[index % MACHINE_MAX_BARS];
 	return (struct extent){pa(f->bar[index % MACHINE_MAX_BARS].v), (*bar)->size};
 }
 
@@ -441,8 +446,11 @@ static bool has_place(const struct check *c, uint32_t index)
 	const struct machine_bar *bar, *other;
 	struct extent at = guest_bar(c, index, &bar);
 	bool high = at.base.v >= GUEST_HIGH_WINDOW_BASE && (bar->flags & 6) == BAR_64;
-	bool good = is_aligned(at.base.v, bar->size) &&
-		    extent_inside(at, high ? high_window : c->layout->window);
+	uint32_t first_port = c->vm->nfunctions - c->vm->nports, slot = index / MACHINE_MAX_BARS;
+	struct extent window = slot >= first_port ? plan_port_window(c->machine, slot - first_port)
+			       : high		  ? high_window
+						  : c->layout->window;
+	bool good = is_aligned(at.base.v, bar->size) && extent_inside(at, window);
 
 	for (uint32_t i = 0; i < index; i++)
 		good = good && !extent_overlap(at, guest_bar(c, i, &other));
@@ -465,10 +473,20 @@ static bool has_one_owner(const struct check *c, const struct plan_function *f)
 
 		if (o == f || i % PLAN_MAX_FUNCTIONS >= other->nfunctions || o->function >= count)
 			continue;
-		one = one && (other == c->vm ? o->function != f->function && o->device != f->device
+		one = one && (other == c->vm ? o->function != f->function && o->id != f->id
 					     : all[o->function].group != group);
 	}
 	return one;
+}
+
+/* The guest finds it as device 2 to 27 on bus 0, or in its port. */
+static bool is_place(const struct plan_vm *vm, uint32_t slot)
+{
+	uint32_t first_port = vm->nfunctions - vm->nports, id = vm->function[slot].id;
+
+	if (slot >= first_port)
+		return id == (slot - first_port + 1) << 8;
+	return id % 8 == 0 && id >= GUEST_FUNCTION_FIRST << 3 && id < GUEST_PORT_FIRST << 3;
 }
 
 static enum bh_error check_function(const struct check *c, uint32_t slot)
@@ -476,11 +494,14 @@ static enum bh_error check_function(const struct check *c, uint32_t slot)
 	const struct plan_function *f = &c->vm->function[slot];
 	const struct machine_function *facts = c->machine->function;
 	const char *wrong = NULL;
+	bool vacant = f->function == MACHINE_NONE && slot >= c->vm->nfunctions - c->vm->nports;
 
-	if (f->function >= c->machine->nfunctions || f->device < 2 || f->device > 31)
+	if ((f->function >= c->machine->nfunctions && !vacant) || !is_place(c->vm, slot))
 		return REFUSE_VM(c, "PCI function %u or its place does not exist", f->function);
-	facts += f->function;
-	if ((facts->flags & KINDS) != FUNCTION_FLR)
+	facts += vacant ? 0 : f->function;
+	if (vacant)
+		wrong = NULL;
+	else if ((facts->flags & KINDS) != FUNCTION_FLR)
 		wrong = "it cannot be given";
 	else if (facts->iommu == MACHINE_NONE && c->vm->dma_trusted == 0)
 		wrong = "no IOMMU checks it";
@@ -497,7 +518,8 @@ static enum bh_error check_functions(const struct check *c)
 	const struct plan_region *last = &vm->region[vm->nregions - 1];
 	enum bh_error error = BH_OK;
 
-	if (vm->nfunctions > PLAN_MAX_FUNCTIONS ||
+	if (vm->nfunctions > PLAN_MAX_FUNCTIONS || vm->nports > PLAN_MAX_PORTS ||
+	    vm->nports > vm->nfunctions ||
 	    (vm->nfunctions != 0 && last->gpa.v + last->extent.size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE_VM(c, "%u functions, or too much RAM beside them", vm->nfunctions);
 	/* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */

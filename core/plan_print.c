@@ -131,8 +131,14 @@ static void add_function(struct printer *p, uint32_t id)
 static void print_function(struct printer *p, const struct plan_function *own,
 			   const struct machine *m)
 {
-	const struct machine_function *f = &m->function[own->function];
+	const struct machine_function *f;
 
+	if (own->function == MACHINE_NONE) {
+		add(p, "  hot-plug port %u: empty", (own->id >> 8) - 1);
+		end_line(p);
+		return;
+	}
+	f = &m->function[own->function];
 	add(p, "  device: ");
 	add_function(p, f->id);
 	add(p, " (%04x:%04x", f->device & 0xffff, f->device >> 16);
@@ -140,7 +146,7 @@ static void print_function(struct printer *p, const struct plan_function *own,
 		add(p, ", a VF of ");
 		add_function(p, m->function[f->pf].id);
 	}
-	add(p, "), in the guest 00:%02x.0, ", own->device);
+	add(p, "), in the guest %02x:%02x.0, ", own->id >> 8, own->id >> 3 & 0x1f);
 	if (f->iommu != MACHINE_NONE)
 		add(p, "IOMMU %u, stream 0x%x", f->iommu, f->stream);
 	else
@@ -163,7 +169,8 @@ static void print_functions(struct printer *p, const struct plan_vm *vm, const s
 	for (uint32_t i = 0; i < vm->nfunctions; i++) {
 		print_function(p, &vm->function[i], m);
 		unchecked =
-			unchecked || m->function[vm->function[i].function].iommu == MACHINE_NONE;
+			unchecked || (vm->function[i].function != MACHINE_NONE &&
+				      m->function[vm->function[i].function].iommu == MACHINE_NONE);
 	}
 	if (!unchecked)
 		return;

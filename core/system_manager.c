@@ -139,6 +139,7 @@ void system_manager(struct cpu *cpu)
 		worked |= prompt_poll();
 		worked |= control_poll();
 		worked |= take_faults();
+		vm_take_functions();
 		if (!worked)
 			arch_wait(next_look());
 	}

@@ -27,7 +27,7 @@ void own_reserve(struct extent extent)
 {
 	struct page_table table = own_table();
 
-	if (pt_reserve(&table, extent.base.v, extent.size) != BH_OK)
+	if (pt_reserve(&table, extent.base.v, extent.size, BLOCK_SIZE) != BH_OK)
 		bh_panic("no tables for 0x%lx+0x%lx", extent.base.v, extent.size);
 }
 

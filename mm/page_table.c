@@ -101,10 +101,10 @@ enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint6
 	return BH_OK;
 }
 
-enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size)
+enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size, uint64_t leaf)
 {
 	const struct pt_format *f = table->format;
-	uint32_t level = f->levels - 2;
+	uint32_t level = f->levels - (leaf == PAGE_SIZE ? 1 : 2);
 	uint64_t step = span(f, level - 1);
 	enum bh_error error = BH_OK;
 

@@ -26,8 +26,8 @@ static const struct {
 	/* No error bits: they are cleared by writing, and errors are the machine's to handle. */
 	{0, PCI_COMMAND, {0, COMMAND_GUEST, COMMAND_GUEST}},
 	{0, PCI_SUBSYSTEM, {0, ~0U, 0}},
-	/* Its version. It stands on the root bus: an integrated endpoint, without link, slot and root (7.5.3.2). */
-	{CAP_PCIE, 0, {PCIE_INTEGRATED, 0x000f0000, 0}},
+	/* Its version; its type depends on where it stands. */
+	{CAP_PCIE, 0, {0, 0x000f0000, 0}},
 	/* A guest's own reset would take the BARs away, so it has none. */
 	{CAP_PCIE, 4, {0, ~DEVICE_FLR, 0}},
 	/* Payload sizes must suit the bridges above, so they stay; bit 15 would reset, status is cleared by writing. */
@@ -46,11 +46,6 @@ static struct word word_of(uint8_t capability, uint32_t offset)
 	return (struct word){0, 0, 0};
 }
 
-static uint32_t bytes(uint32_t count)
-{
-	return count >= 4 ? ~0U : (1U << count * 8) - 1;
-}
-
 /* BAR register @n: the guest's address, or its size if that was asked for (7.5.1.2.1). */
 static uint32_t bar_value(const struct vm *vm, uint32_t slot, uint32_t n)
 {
@@ -60,24 +55,27 @@ static uint32_t bar_value(const struct vm *vm, uint32_t slot, uint32_t n)
 
 	if (value == 0)
 		return 0;
-	if ((__atomic_load_n(&vm->shared.bar_sizing[slot], __ATOMIC_RELAXED) >> n & 1) != 0)
+	if ((vm->shared.bar_sizing[slot] >> n & 1) != 0)
 		value = ~(bar[-high].size - 1);
 	return high ? (uint32_t)(value >> 32) : (uint32_t)value | bar->flags;
 }
 
 /* @at is in capability @index; what stands behind its end in the same doubleword is nobody's. */
-static struct word capability_word(const struct machine_function *function, uint32_t index,
-				   uint32_t at)
+static struct word capability_word(const struct machine_function *function, uint32_t id,
+				   uint32_t index, uint32_t at)
 {
 	const struct machine_cap *cap = &function->cap[index];
 	uint32_t vectors = function->msix_vectors;
 	struct word word = word_of(cap->id, at - cap->offset);
 
 	if (cap->id == CAP_VENDOR)
-		word.real = bytes(cap->offset + cap->length - at);
+		word.real = register_bytes(cap->offset + cap->length - at);
 	if (at != cap->offset)
 		return word;
 	word.real &= 0xffff0000;
+	/* On the root bus: an integrated endpoint, without link, slot and root (7.5.3.2). */
+	if (cap->id == CAP_PCIE && id < 0x100)
+		word.fixed = PCIE_INTEGRATED;
 	word.fixed |= (index + 1 < function->ncaps ? cap[1].offset : 0U) << 8 | cap->id;
 	if (cap->id == CAP_MSIX)
 		word.fixed |= ((vectors < PLAN_MAX_VECTORS ? vectors : PLAN_MAX_VECTORS) - 1) << 16;
@@ -95,7 +93,7 @@ static struct word word_at(const struct vm *vm, uint32_t slot, uint32_t at)
 
 	for (uint32_t i = 0; i < function->ncaps; i++)
 		if (range_inside(at, 1, function->cap[i].offset, function->cap[i].length))
-			return capability_word(function, i, at);
+			return capability_word(function, vm_plan(vm)->function[slot].id, i, at);
 	if (at >= PCI_BAR && at < PCI_BAR_END)
 		word.fixed = bar_value(vm, slot, (at - PCI_BAR) / 4);
 	else if (at / 4 < ARRAY_SIZE(header))
@@ -111,76 +109,79 @@ static uint32_t read_config(const struct vm *vm, uint32_t slot, uint32_t at, uin
 {
 	struct word word = word_at(vm, slot, at & ~3U);
 	uint32_t shift = at % 4 * 8;
-	uint32_t real = word.real >> shift & bytes(size);
+	uint32_t real = word.real >> shift & register_bytes(size);
 
 	if (real != 0)
 		real &= arch_device_load(pa(function_config(function_of(vm, slot)).v + at), size);
-	return (word.fixed >> shift & bytes(size)) | real;
+	return (word.fixed >> shift & register_bytes(size)) | real;
 }
 
 /* Asking for a size is the only thing a write to a BAR does. */
 static void write_bar(struct vm *vm, uint32_t slot, uint32_t at, uint32_t value)
 {
-	uint32_t *sizing = &vm->shared.bar_sizing[slot];
 	uint32_t bit = 1U << (at - PCI_BAR) / 4;
 
+	vm->shared.bar_sizing[slot] &= ~bit;
 	if (value == ~0U)
-		__atomic_fetch_or(sizing, bit, __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(sizing, ~bit, __ATOMIC_RELAXED);
+		vm->shared.bar_sizing[slot] |= bit;
 }
 
 /*
  * What a guest writes into @size bytes at @at reaches those bits of the register
- * that it may change. Under the lock, so that bus mastering that was taken away
- * on another core stays off; read back, so that it is done when the lock opens.
+ * that it may change. Read back, so that it is done when the lock opens.
  */
 static void write_config(struct vm *vm, uint32_t slot, uint32_t at, uint32_t size, uint32_t value)
 {
 	uint32_t shift = at % 4 * 8;
 	uint32_t word = at & ~3U;
-	uint32_t bits = word_at(vm, slot, word).writable & bytes(size) << shift;
+	uint32_t bits = word_at(vm, slot, word).writable & register_bytes(size) << shift;
 	uint32_t half = (bits & 0xffff) != 0 ? 0 : 16;
 	pa_t reg = pa(function_config(function_of(vm, slot)).v + word + half / 8);
 
 	if (bits == 0)
 		return;
-	spin_lock(&vm->shared.pci_lock);
 	if (word == PCI_COMMAND &&
 	    (vm->state != VM_RUNNING || (vm->shared.pci_cut >> slot & 1) != 0))
 		value &= ~(COMMAND_MASTER >> shift);
 	value = (arch_device_load(reg, 2) & ~(bits >> half)) | (value << shift & bits) >> half;
 	arch_device_store(reg, 2, value);
 	arch_device_load(reg, 2);
-	spin_unlock(&vm->shared.pci_lock);
 }
 
-/* The slot of the function at @devfn of the guest's bus 0; @plan->nfunctions: none. */
-static uint32_t slot_at(const struct plan_vm *plan, uint64_t devfn)
+/* The slot of the function at @id; @plan->nfunctions: none. */
+static uint32_t slot_at(const struct plan_vm *plan, uint64_t id)
 {
 	uint32_t slot = 0;
 
-	while (slot < plan->nfunctions && devfn != plan->function[slot].device << 3)
+	while (slot < plan->nfunctions && id != plan->function[slot].id)
 		slot++;
 	return slot;
 }
 
 bool pci_has(const struct plan_vm *plan, uint64_t devfn)
 {
-	return slot_at(plan, devfn) != plan->nfunctions;
+	return slot_at(plan, devfn) != plan->nfunctions ||
+	       pci_port_find(plan, devfn) != plan->nports;
 }
 
+/* The lock is held throughout: another core may take the function, or its bus mastering, away. */
 void pci_config_access(struct vm *vm, struct mmio *access)
 {
-	uint32_t slot = slot_at(vm_plan(vm), access->offset / PAGE_SIZE);
+	const struct plan_vm *plan = vm_plan(vm);
+	uint64_t id = access->offset / PAGE_SIZE;
+	uint32_t slot = slot_at(plan, id), port = pci_port_find(plan, id);
 	uint32_t at = access->offset % PAGE_SIZE;
 
-	if (slot == vm_plan(vm)->nfunctions || access->size > 4)
+	spin_lock(&vm->shared.pci_lock);
+	if (access->size > 4 || (port == plan->nports && !pci_present(vm, slot)))
 		access->value = ~0ULL;
+	else if (port != plan->nports)
+		pci_port_access(vm, port, access);
 	else if (!access->write)
 		access->value = read_config(vm, slot, at, access->size);
 	else if (at < PCI_BAR || at >= PCI_BAR_END)
 		write_config(vm, slot, at, access->size, (uint32_t)access->value);
 	else if (access->size == 4)
 		write_bar(vm, slot, at, (uint32_t)access->value);
+	spin_unlock(&vm->shared.pci_lock);
 }

@@ -75,13 +75,44 @@ void pci_map(const struct machine *machine)
 	}
 }
 
+static void map_bars(const struct vm *vm, uint32_t slot, const struct page_table *table)
+{
+	const struct plan_function *given = &vm_plan(vm)->function[slot];
+
+	for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
+		if (given->bar[bar].v != 0)
+			map_bar(&function_of(vm, slot)->bar[bar], table, given->bar[bar].v);
+}
+
+/* Bit n: @vm has a function n. */
+static uint32_t slots_of(const struct vm *vm)
+{
+	uint32_t slots = 0;
+
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		slots |= (uint32_t)(vm_plan(vm)->function[slot].function != MACHINE_NONE) << slot;
+	return slots;
+}
+
+/* The lowest of @slots, which it leaves; false when there is none. */
+static bool take_slot(uint32_t *slots, uint32_t *slot)
+{
+	if (*slots == 0)
+		return false;
+	*slot = (uint32_t)__builtin_ctz(*slots);
+	*slots &= *slots - 1;
+	return true;
+}
+
 void pci_map_bars(const struct vm *vm, const struct page_table *table)
 {
-	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		for (uint32_t bar = 0; bar < MACHINE_MAX_BARS; bar++)
-			if (vm_plan(vm)->function[slot].bar[bar].v != 0)
-				map_bar(&function_of(vm, slot)->bar[bar], table,
-					vm_plan(vm)->function[slot].bar[bar].v);
+	uint32_t slot;
+
+	for (uint32_t left = slots_of(vm); take_slot(&left, &slot);)
+		map_bars(vm, slot, table);
+	if (vm_plan(vm)->nports != 0)
+		BH_CHECK(pt_reserve(table, plan_port_window(machine_facts(), 0).base.v,
+				    vm_plan(vm)->nports * GUEST_PORT_WINDOW, PAGE_SIZE) == BH_OK);
 }
 
 /* ---- Reset ---- */
@@ -122,14 +153,15 @@ static void restore(const struct machine_function *function)
 	}
 }
 
-/* Function-level reset of all of @vm's functions. False, and the log says which, when one does not come back. */
-static bool reset(const struct vm *vm)
+/* Function-level reset of @slots of @vm. False, and the log says which, when one does not come back. */
+static bool reset(const struct vm *vm, uint32_t slots)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 	uint64_t end = after_ms(PENDING_MS);
 	bool good = true;
+	uint32_t slot;
 
-	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+	for (uint32_t left = slots; take_slot(&left, &slot);) {
 		const struct machine_function *f = function_of(vm, slot);
 		uint32_t at = f->pcie + PCIE_CONTROL;
 
@@ -140,7 +172,7 @@ static bool reset(const struct vm *vm)
 	for (end = after_ms(RESET_MS); arch_ticks() < end;)
 		arch_wait(end);
 	end = after_ms(RETURN_MS);
-	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+	while (take_slot(&slots, &slot)) {
 		const struct machine_function *f = function_of(vm, slot);
 
 		while (!answers(f) && arch_ticks() < end)
@@ -158,37 +190,90 @@ static bool reset(const struct vm *vm)
 	return good;
 }
 
-enum bh_error pci_open(struct vm *vm)
+static enum bh_error open_slots(struct vm *vm, uint32_t slots)
 {
-	const struct plan_vm *plan = vm_plan(vm);
 	uint64_t wanted = 0;
+	uint32_t slot;
 
-	for (uint32_t slot = 0; slot < plan->nfunctions; slot++)
-		wanted |= 1ULL << plan->function[slot].function;
+	for (uint32_t left = slots; take_slot(&left, &slot);)
+		wanted |= 1ULL << vm_plan(vm)->function[slot].function;
 	if ((wanted & ~fresh) != 0) {
-		for (uint32_t slot = 0; slot < plan->nfunctions; slot++)
+		for (uint32_t left = slots; take_slot(&left, &slot);)
 			silence(vm, slot);
-		if (!reset(vm))
+		if (!reset(vm, slots))
 			return BH_RESET_FAILED;
 	}
 	fresh &= ~wanted;
-	vm->dma_faults = 0;
-	vm->shared.pci_cut = 0;
-	for (uint32_t slot = 0; slot < plan->nfunctions; slot++) {
+	vm->shared.pci_cut &= ~slots;
+	while (take_slot(&slots, &slot)) {
 		vm->shared.bar_sizing[slot] = 0;
 		arch_function_set(vm, slot, true);
 	}
 	return BH_OK;
 }
 
+static void close_slots(struct vm *vm, uint32_t slots)
+{
+	uint32_t slot;
+
+	for (uint32_t left = slots; take_slot(&left, &slot);)
+		silence(vm, slot);
+	for (uint32_t left = slots; take_slot(&left, &slot);)
+		arch_function_set(vm, slot, false);
+	if (slots != 0)
+		reset(vm, slots);
+}
+
+enum bh_error pci_open(struct vm *vm)
+{
+	vm->dma_faults = 0;
+	vm->shared.pci_present = slots_of(vm);
+	vm->shared.pci_given_back = 0;
+	vm->shared.ports_raised = 0;
+	pci_port_reset(vm);
+	return open_slots(vm, slots_of(vm));
+}
+
 void pci_close(struct vm *vm)
 {
-	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		silence(vm, slot);
-	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		arch_function_set(vm, slot, false);
-	if (vm_plan(vm)->nfunctions != 0)
-		reset(vm);
+	close_slots(vm, slots_of(vm));
+}
+
+/* ---- Hot plug ---- */
+
+/* The port's window of a VM that may be switched off, with @slot's BARs or without. */
+static void fill_window(const struct vm *vm, uint32_t slot, bool map)
+{
+	struct page_table table = guest_space(vm);
+	struct extent window =
+		plan_port_window(machine_facts(), slot - pci_port_slot(vm_plan(vm), 0));
+
+	pt_switch(&table, true);
+	if (map)
+		map_bars(vm, slot, &table);
+	else
+		pt_unmap(&table, window.base.v, window.size);
+	pt_switch(&table, vm->state == VM_RUNNING);
+}
+
+enum bh_error pci_plug(struct vm *vm, uint32_t slot)
+{
+	enum bh_error error = vm->state == VM_RUNNING ? open_slots(vm, 1U << slot) : BH_OK;
+
+	if (error != BH_OK)
+		return error;
+	fill_window(vm, slot, true);
+	pci_port_change(vm, slot, true);
+	return BH_OK;
+}
+
+bool pci_unplug(struct vm *vm, uint32_t slot)
+{
+	pci_port_change(vm, slot, false);
+	fill_window(vm, slot, false);
+	if (vm->state == VM_RUNNING)
+		close_slots(vm, 1U << slot);
+	return arch_vm_unmapped(vm);
 }
 
 /* ---- Faults ---- */
@@ -199,7 +284,7 @@ static struct vm *owner(const struct dma_fault *fault, uint32_t *slot)
 	for (uint32_t i = 0; i < machine_plan()->nvms; i++) {
 		struct vm *vm = vm_record(i);
 
-		for (*slot = 0; *slot < machine_plan()->vm[i].nfunctions; ++*slot)
+		for (uint32_t left = vm != NULL ? slots_of(vm) : 0; take_slot(&left, slot);)
 			if (function_of(vm, *slot)->iommu == fault->iommu &&
 			    function_of(vm, *slot)->stream == fault->stream)
 				return vm;

@@ -147,7 +147,7 @@ void arch_vcpu_leave(struct cpu *cpu)
 
 void arch_vm_quiesce(struct vm *vm)
 {
-	if (vm_plan(vm)->console != 0)
+	if (vm_plan(vm)->console_irq != 0)
 		gic_spi_off(vm_plan(vm)->console_irq);
 }
 

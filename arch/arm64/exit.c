@@ -70,6 +70,13 @@ static uint64_t extend(uint64_t value, uint32_t size, uint32_t iss)
 	return (iss & 1U << 15) != 0 ? value : value & UINT32_MAX;
 }
 
+/* A function that has gone from its port under its driver's feet (PCIe 6.0 2.3.2). */
+static const char *pci_absent(struct vm *vm, struct mmio *access)
+{
+	access->value = ~0ULL;
+	return vm_plan(vm)->nports != 0 ? NULL : "access to a window for ports that are not there";
+}
+
 static const char *pci_config(struct vm *vm, struct mmio *access)
 {
 	pci_config_access(vm, access);
@@ -87,7 +94,9 @@ static const struct {
 	{GUEST_GICD_BASE, 64 * KIB, EXIT_INTC, vgic_dist},
 	{GUEST_GICR_BASE, 0, EXIT_INTC, vgic_redist},
 	{GUEST_ITS_BASE, ITS_BYTES, EXIT_INTC, its_guest_access},
-	{GUEST_ECAM_BASE, MIB, EXIT_PCI, pci_config},
+	{GUEST_ECAM_BASE, GUEST_ECAM_SIZE, EXIT_PCI, pci_config},
+	{GUEST_WINDOW_END - PLAN_MAX_PORTS * GUEST_PORT_WINDOW, PLAN_MAX_PORTS *GUEST_PORT_WINDOW,
+	 EXIT_PCI, pci_absent},
 };
 
 static const char *access_device(struct guest_exit *exit, struct mmio *access)

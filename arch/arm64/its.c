@@ -170,11 +170,20 @@ void its_open(uint32_t function)
 	unlock();
 }
 
+/* Under the lock: who waits for it may find a function gone. */
+static struct guest_its guest_of(struct vm *vm)
+{
+	return (struct guest_its){.state = &vm->shared.arch.vits,
+				  .plan = vm_plan(vm),
+				  .machine = machine_facts(),
+				  .present = vm->shared.pci_present,
+				  .parking_core = machine_plan()->management_core};
+}
+
 void its_close(const struct vm *vm, uint32_t slot)
 {
 	uint32_t function = vm_plan(vm)->function[slot].function;
-	struct guest_its guest = {&vm_record(vm->index)->shared.arch.vits, vm_plan(vm),
-				  machine_facts(), machine_plan()->management_core, 0};
+	struct guest_its guest = guest_of(vm_record(vm->index));
 
 	if (!has_events(function))
 		return;
@@ -186,10 +195,10 @@ void its_close(const struct vm *vm, uint32_t slot)
 
 const char *its_guest_access(struct vm *vm, struct mmio *access)
 {
-	struct guest_its guest = {&vm->shared.arch.vits, vm_plan(vm), machine_facts(),
-				  machine_plan()->management_core, 0};
+	struct guest_its guest;
 
 	lock();
+	guest = guest_of(vm);
 	vits_access(&guest, access);
 	unlock();
 	return NULL;

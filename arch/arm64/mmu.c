@@ -168,16 +168,22 @@ void arch_vm_install(struct vm *vm)
 	dsb(ish);
 }
 
-/* TLBI VMALLS12E1IS acts on the VMID in VTTBR_EL2 (D8.17.5), which this core borrows. */
 void arch_vm_remove(struct vm *vm)
 {
 	struct page_table table = guest_space(vm);
-	uint64_t own = read_sysreg(vttbr_el2);
 
 	/* A pending SPI of high priority would stand before the stop signal. */
-	if (vm_plan(vm)->console != 0)
+	if (vm_plan(vm)->console_irq != 0)
 		gic_spi_off(vm_plan(vm)->console_irq);
 	pt_switch(&table, false);
+	arch_vm_unmapped(vm);
+}
+
+/* TLBI VMALLS12E1IS acts on the VMID in VTTBR_EL2 (D8.17.5), which this core borrows. */
+bool arch_vm_unmapped(const struct vm *vm)
+{
+	uint64_t own = read_sysreg(vttbr_el2);
+
 	dsb(ish);
 	write_sysreg(vttbr_el2, (uint64_t)vm_plan(vm)->vmid << 48 | vm->stage2.v);
 	isb();
@@ -186,4 +192,5 @@ void arch_vm_remove(struct vm *vm)
 	isb();
 	write_sysreg(vttbr_el2, own);
 	isb();
+	return true;
 }

@@ -19,16 +19,39 @@ static uint32_t raw_interrupts(struct vm *vm)
 	return INT_TX | (console_pending(vm) ? INT_RX | INT_RX_TIMEOUT : 0);
 }
 
-/* The line's level, set anew after whatever may have changed it; pending state stands in for a wire. */
-static void update_line(struct vm *vm)
+/* The console's and the hot-plug ports' together. */
+static bool line(struct vm *vm)
 {
 	uint32_t enabled = __atomic_load_n(&vm->shared.arch.uart_imsc, __ATOMIC_RELAXED);
 
-	gic_spi_pend(vm_plan(vm)->console_irq, (raw_interrupts(vm) & enabled) != 0);
+	return (raw_interrupts(vm) & enabled) != 0 ||
+	       __atomic_load_n(&vm->shared.ports_raised, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * The line's level, set anew after whatever may have changed it; pending state stands in for a wire.
+ * Who was overtaken by another core's change sets it once more.
+ */
+static void update_line(struct vm *vm)
+{
+	bool level;
+
+	do {
+		level = line(vm);
+		gic_spi_pend(vm_plan(vm)->console_irq, level);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	} while (line(vm) != level);
 }
 
 void arch_console_notify(struct vm *vm)
 {
+	update_line(vm);
+}
+
+void arch_port_notify(struct vm *vm, uint32_t address, uint32_t data)
+{
+	(void)address;
+	(void)data;
 	update_line(vm);
 }
 

@@ -33,7 +33,7 @@ static const struct {
 
 static bool owns_spi(const struct vm *vm, uint32_t intid)
 {
-	return vm_plan(vm)->console != 0 && vm_plan(vm)->console_irq == intid;
+	return vm_plan(vm)->console_irq == intid;
 }
 
 static bool owns_core(const struct vm *vm, uint64_t hwid)
@@ -110,7 +110,7 @@ static uint32_t guest_typer(const struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan(vm);
 	uint32_t keep = GICD_TYPER_SECURITY | GICD_TYPER_ID_BITS | GICD_TYPER_A3V | GICD_TYPER_RSS;
-	uint32_t lines = plan->console != 0 ? plan->console_irq / 32 : 0;
+	uint32_t lines = plan->console_irq / 32;
 	uint32_t typer = (gic_dist_read(GICD_TYPER) & keep) | GICD_TYPER_NO_1N | lines;
 
 	return !vgic_has_its(vm)

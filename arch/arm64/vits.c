@@ -12,7 +12,9 @@
 
 #define WORK_PER_ACCESS                                                                            \
 	64 /* commands, looks at the guest's memory: a core in EL2 does not hear a stop */
-#define DEVICE_BITS 8 /* all functions stand on bus 0 */
+#define DEVICE_BITS 11 /* bus 0, and one behind each port */
+static_assert(1 + PLAN_MAX_PORTS <= 1U << (DEVICE_BITS - 8), "each has 256 ids");
+
 #define COLLECTION_BITS 16
 #define ITT_ENTRY_BYTES 8
 #define WRITABLE_BASER                                                                             \
@@ -46,11 +48,11 @@ static uint32_t vectors_of(const struct guest_its *its, uint32_t slot)
 	return vectors < PLAN_MAX_VECTORS ? vectors : PLAN_MAX_VECTORS;
 }
 
-/* The function that the guest knows by this DeviceID: the requester id of function 0 of a device on bus 0. */
+/* The function that the guest knows by this DeviceID, its requester id. */
 static uint32_t slot_of(const struct guest_its *its, uint32_t device)
 {
 	for (uint32_t i = 0; i < its->plan->nfunctions; i++)
-		if (its->plan->function[i].device << 3 == device)
+		if ((its->present >> i & 1) != 0 && its->plan->function[i].id == device)
 			return i;
 	return PLAN_NONE;
 }

@@ -12,6 +12,7 @@ struct guest_its {
 	struct vits *state;
 	const struct plan_vm *plan;
 	const struct machine *machine;
+	uint32_t present; /* bit n: function n is there for the guest */
 	uint32_t parking_core; /* whose redistributor has what nobody is to take */
 	uint32_t work; /* done in this access */
 };

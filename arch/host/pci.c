@@ -121,7 +121,7 @@ void host_add_function(struct boot_info *info, uint32_t vm)
 	struct plan_vm *plan = &info->plan.vm[vm];
 	struct plan_function *given = &plan->function[plan->nfunctions++];
 
-	*given = (struct plan_function){.function = index, .device = 2 + index};
+	*given = (struct plan_function){.function = index, .id = (2 + index) << 3};
 	given->bar[2] = gpa(GUEST_WINDOW_BASE + index * BAR_BYTES);
 }
 
@@ -285,6 +285,20 @@ void arch_function_set(const struct vm *vm, uint32_t slot, bool open)
 	if ((get(f, 4) & 4) != 0 && host_now() >= f->silent_until)
 		host_break("function %u is a bus master while its DMA changes hands", index);
 	f->open = open;
+}
+
+/* No guest here has a TLB. */
+bool arch_vm_unmapped(const struct vm *vm)
+{
+	(void)vm;
+	return true;
+}
+
+void arch_port_notify(struct vm *vm, uint32_t address, uint32_t data)
+{
+	(void)vm;
+	(void)address;
+	(void)data;
 }
 
 void arch_own_function_open(uint32_t function, pa_t root)

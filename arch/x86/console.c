@@ -5,8 +5,6 @@
  */
 #include "x86.h"
 
-#include <string.h>
-
 #define DIVISOR 1 /* 115200 baud */
 #define IER_TX_EMPTY 0x02
 #define IIR_NONE 0x01
@@ -19,36 +17,9 @@
 #define LSR_TX_IDLE 0x60 /* the shift register is empty too */
 #define MSR_CTS_DSR_DCD 0xb0
 
-/* ---- the PCI function: PCIe 6.0 7.5.1.1, MSI 7.7.1, Enhanced Allocation PCI ECN "Enhanced Allocation" ---- */
+/* ---- the PCI function, whose configuration space is memory: PCIe 6.0 7.7.1 ---- */
 
-#define CONFIG_MSI 0x40
-#define CONFIG_EA 0x50
 #define MSI_ENABLE (1U << 16)
-
-static const struct {
-	uint32_t offset;
-	uint32_t value;
-} config[] = {
-	{0x00, 0x99009710}, /* NetMos 9900 */
-	{0x04, 0x00100001}, /* capabilities; I/O space on */
-	/* communication controller; of kind 2, a 16550: that is how the driver counts its ports */
-	{0x08, 0x07800200},
-	{0x2c, 0x1000a000}, /* of this kind 8250_pci knows that it has MSI */
-	{0x34, CONFIG_MSI},
-	{CONFIG_MSI, CONFIG_EA << 8 | 0x05},
-	{CONFIG_EA, 1U << 16 | 0x14}, /* one entry */
-	{CONFIG_EA + 4, 1U << 31 | 2U << 8 | 2}, /* enabled, I/O space, BAR 0, two words follow */
-	{CONFIG_EA + 8, GUEST_X86_CONSOLE_PORT},
-	{CONFIG_EA + 12, 7U & ~3U}, /* the last byte's offset, its low two bits implied */
-};
-
-void console_config(void *page)
-{
-	memset(page, 0, PAGE_SIZE);
-	for (uint32_t i = 0; i < ARRAY_SIZE(config); i++)
-		memcpy((uint8_t *)page + config[i].offset, &config[i].value,
-		       sizeof(config[i].value));
-}
 
 static uint32_t config_word(const struct vm *vm, uint32_t offset)
 {
@@ -60,11 +31,11 @@ static uint32_t config_word(const struct vm *vm, uint32_t offset)
 /* Sends the MSI as the guest has set it up, if that names one of its own cores; false when it does not. */
 static bool send_msi(const struct vm *vm)
 {
-	uint32_t data = config_word(vm, CONFIG_MSI + 8);
+	uint32_t data = config_word(vm, GUEST_X86_CONSOLE_MSI + 8);
 	uint64_t hwid;
 
-	if ((config_word(vm, CONFIG_MSI) & MSI_ENABLE) == 0 ||
-	    !msi_target(vm, config_word(vm, CONFIG_MSI + 4), data, &hwid))
+	if ((config_word(vm, GUEST_X86_CONSOLE_MSI) & MSI_ENABLE) == 0 ||
+	    !msi_target(vm, config_word(vm, GUEST_X86_CONSOLE_MSI + 4), data, &hwid))
 		return false;
 	apic_send(hwid, data & 0xff);
 	return true;
@@ -89,6 +60,14 @@ static uint8_t cause(struct vm *vm)
  * once, and again only after the line was seen low. Lowering it comes before
  * the second look, so that input that arrives in between raises it.
  */
+void arch_port_notify(struct vm *vm, uint32_t address, uint32_t data)
+{
+	uint64_t hwid;
+
+	if (msi_target(vm, address, data, &hwid))
+		apic_send(hwid, data & 0xff);
+}
+
 void arch_console_notify(struct vm *vm)
 {
 	uint32_t *raised = &vm->shared.arch.uart_raised;

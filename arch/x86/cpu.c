@@ -175,6 +175,7 @@ void arch_wait(uint64_t deadline)
 	apic_timer(false);
 	cpu->arch.guest_nmi = 0; /* there is no guest to give it to */
 	own_tlb_flush();
+	__atomic_store_n(&cpu->arch.stale, 0, __ATOMIC_RELEASE); /* it left no guest without that */
 }
 
 void arch_pause(void)

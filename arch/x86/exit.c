@@ -136,6 +136,8 @@ static bool is_wanted(struct cpu *cpu, enum vcpu_result *result)
 
 	cpu->arch.rung = 0; /* before looking: what comes later rings again */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&cpu->arch.stale, 0, __ATOMIC_ACQ_REL) != 0)
+		vendor->flush(cpu);
 	if (__atomic_load_n(&cpu->mailbox.command, __ATOMIC_ACQUIRE) != COMMAND_NONE) {
 		cpu->exits[EXIT_STOP]++;
 		*result = VCPU_STOPPED;

@@ -135,7 +135,7 @@ static uint64_t config_at(uint32_t devfn)
 }
 
 /*
- * Bus 0's configuration space: the console's function, if there is one, and a
+ * Bus 0's configuration space (what is behind ports traps): the console's function, if there is one, and a
  * page of ones for each that is absent (PCIe 6.0 2.3.2). Kernels write to
  * functions that hide, so that page is the VM's own too.
  */
@@ -145,7 +145,7 @@ void arch_vm_map_registers(const struct vm *vm, const struct page_table *table)
 	pa_t console = pool_take(table->pool, 1);
 
 	BH_CHECK(ones.v != 0 && console.v != 0);
-	for (uint32_t devfn = 0; devfn < GUEST_X86_ECAM_SIZE / PAGE_SIZE; devfn++) {
+	for (uint32_t devfn = 0; devfn < MIB / PAGE_SIZE; devfn++) {
 		bool has = devfn == GUEST_X86_CONSOLE_DEVFN && vm_plan(vm)->console != 0;
 
 		if (pci_has(vm_plan(vm), devfn)) /* traps */
@@ -175,10 +175,29 @@ void arch_vm_install(struct vm *vm)
 	struct page_table table = guest_space(vm);
 
 	pt_switch(&table, true);
-	msix_reset(vm);
 	memset(pa_to_ptr(config_page(vm, ABSENT_DEVFN)), 0xff, PAGE_SIZE);
-	if (vm_plan(vm)->console != 0)
-		console_config(pa_to_ptr(console_page(vm)));
+	if (vm_plan(vm)->console == 0)
+		return;
+	memset(pa_to_ptr(console_page(vm)), 0, PAGE_SIZE);
+	memcpy(pa_to_ptr(console_page(vm)), machine_plan()->console, GUEST_X86_CONSOLE_BYTES);
+}
+
+/* Each core hears the NMI, in the guest or out of it, and then has nothing of the guest's in its TLB. */
+bool arch_vm_unmapped(const struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan(vm);
+	uint64_t deadline = arch_ticks() + arch_tick_rate();
+
+	for (uint32_t i = 0; i < plan->ncores; i++) {
+		__atomic_store_n(&cpu_record(plan->core[i])->arch.stale, 1, __ATOMIC_RELEASE);
+		arch_doorbell(plan->core[i]);
+	}
+	for (uint32_t i = 0; i < plan->ncores; i++)
+		while (__atomic_load_n(&cpu_record(plan->core[i])->arch.stale, __ATOMIC_ACQUIRE) !=
+		       0)
+			if (arch_ticks() > deadline)
+				return false;
+	return true;
 }
 
 /* What a core's TLB holds of the VM goes when that core leaves its guest, which the NMI makes it do. */

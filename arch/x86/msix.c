@@ -40,6 +40,8 @@ bool msix_find(const struct vm *vm, uint64_t at, struct msix_place *place)
 	for (place->slot = 0; place->slot < vm_plan(vm)->nfunctions; place->slot++) {
 		const struct plan_function *given = &vm_plan(vm)->function[place->slot];
 
+		if (!pci_present(vm, place->slot))
+			continue;
 		place->function = &machine_facts()->function[given->function];
 		for (place->bar = 0; place->bar < MACHINE_MAX_BARS; place->bar++) {
 			place->offset = at - given->bar[place->bar].v;
@@ -57,10 +59,10 @@ static uint32_t *table_of(const struct vm *vm, uint32_t slot)
 	return (uint32_t *)pa_to_ptr(vm->msix) + (size_t)slot * PLAN_MAX_VECTORS * ENTRY_WORDS;
 }
 
-void msix_reset(const struct vm *vm)
+void msix_reset(const struct vm *vm, uint32_t slot)
 {
-	for (uint32_t i = 0; i < vm_plan(vm)->nfunctions * PLAN_MAX_VECTORS * ENTRY_WORDS; i++)
-		table_of(vm, 0)[i] = i % ENTRY_WORDS == 3 ? ENTRY_MASKED : 0;
+	for (uint32_t i = 0; i < PLAN_MAX_VECTORS * ENTRY_WORDS; i++)
+		table_of(vm, slot)[i] = i % ENTRY_WORDS == 3 ? ENTRY_MASKED : 0;
 }
 
 /* The device's entry: masked while it changes, and for good when the guest's is no good. */
@@ -95,13 +97,11 @@ static void access_table(struct vm *vm, const struct msix_place *place, uint64_t
 		access->value = ~0ULL;
 		return;
 	}
-	spin_lock(&vm->shared.pci_lock);
 	if (access->write) {
 		*word = (uint32_t)access->value;
 		program(vm, place, index);
 	}
 	access->value = *word;
-	spin_unlock(&vm->shared.pci_lock);
 }
 
 void msix_access(struct vm *vm, const struct msix_place *place, struct mmio *access)
@@ -111,10 +111,14 @@ void msix_access(struct vm *vm, const struct msix_place *place, struct mmio *acc
 	uint64_t in_pba = access->offset - f->pba_offset;
 	pa_t at = pa(f->bar[place->bar].base.v + access->offset);
 
-	if (place->bar == f->msix_bar && in_table < (uint64_t)f->msix_vectors * ENTRY_BYTES)
+	spin_lock(&vm->shared.pci_lock);
+	if (!pci_present(vm, place->slot))
+		access->value = ~0ULL;
+	else if (place->bar == f->msix_bar && in_table < (uint64_t)f->msix_vectors * ENTRY_BYTES)
 		access_table(vm, place, in_table, access);
 	else if (!access->write)
 		access->value = arch_device_load(at, access->size);
 	else if (place->bar != f->pba_bar || in_pba >= (f->msix_vectors + 63ULL) / 64 * 8)
 		arch_device_store(at, access->size, (uint32_t)access->value);
+	spin_unlock(&vm->shared.pci_lock);
 }

@@ -251,6 +251,8 @@ struct vendor {
 	void (*reset)(struct cpu *cpu, const struct x86_segment *cs);
 	/* Runs the guest from @exit, zeroes at first, to its next, with what stands in @cpu->arch, where it leaves what came of it. */
 	void (*enter)(struct cpu *cpu, struct x86_exit *exit);
+	/* Has this core's TLB forget what it holds of the guest, before that goes on. */
+	void (*flush)(struct cpu *cpu);
 	/* Wipes the control block, which may never have been used. */
 	void (*leave)(struct cpu *cpu);
 	/* Its bitmap: how many ranges of 0x2000 MSRs, bits from one MSR to the next, and from reading to writing it. */
@@ -304,7 +306,6 @@ const char *icr_write(struct cpu *cpu, uint64_t value);
 uint8_t console_read(struct vm *vm, uint32_t offset);
 void console_write(struct vm *vm, uint32_t offset, uint8_t value);
 /* Its PCI function's configuration space, filled in @page. */
-void console_config(void *page);
 
 /* In @hwid the core of @vm that an MSI goes to; false when it is none of them, or an interrupt of another kind. */
 bool msi_target(const struct vm *vm, uint32_t address, uint32_t data, uint64_t *hwid);
@@ -320,8 +321,8 @@ struct msix_place {
 	uint64_t offset;
 };
 
-/* msix.c: all entries masked; whether @at is in a BAR, and where; an access to that one, @access->offset from its start. */
-void msix_reset(const struct vm *vm);
+/* msix.c: all entries of function @slot masked; whether @at is in a BAR, and where; an access to that one, @access->offset from its start. */
+void msix_reset(const struct vm *vm, uint32_t slot);
 bool msix_find(const struct vm *vm, uint64_t at, struct msix_place *place);
 void msix_access(struct vm *vm, const struct msix_place *place, struct mmio *access);
 

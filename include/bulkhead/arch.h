@@ -98,6 +98,12 @@ void arch_vm_install(struct vm *vm);
 void arch_vm_remove(struct vm *vm);
 
 /*
+ * What was taken out of @vm's space while it may be running is in no core's TLB any more when this returns; false when
+ * a core does not answer.
+ */
+bool arch_vm_unmapped(const struct vm *vm);
+
+/*
  * Signals core @cpu so that it leaves its guest. @attempt 0 is the strongest
  * signal this machine offers, 1 and up are others for a core that has not
  * answered (docs/lifecycle.md). False: there is no such attempt.
@@ -134,6 +140,12 @@ void arch_function_set(const struct vm *vm, uint32_t slot, bool open);
  * the tables at @root. No interrupts.
  */
 void arch_own_function_open(uint32_t function, pa_t root);
+
+/*
+ * vm->shared.ports_raised may have changed: sets a line of the VM's by it, or sends the MSI with @address
+ * and @data of the port for which it did. @address 0: no message. Under pci_lock.
+ */
+void arch_port_notify(struct vm *vm, uint32_t address, uint32_t data);
 
 /* A DMA that an IOMMU refused. */
 struct dma_fault {

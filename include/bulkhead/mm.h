@@ -74,10 +74,10 @@ enum bh_error pt_map(const struct page_table *table, uint64_t at, pa_t to, uint6
 		     enum pt_attr attr);
 
 /*
- * Takes the tables that whole blocks (BLOCK_SIZE) in the range need, so that no
- * later pt_map() of them takes any. BH_NO_MEMORY when the pool is empty.
+ * Takes the tables that leaves of @leaf bytes (PAGE_SIZE or BLOCK_SIZE) in the range need,
+ * so that no later pt_map() of such or larger ones takes any. BH_NO_MEMORY when the pool is empty.
  */
-enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size);
+enum bh_error pt_reserve(const struct page_table *table, uint64_t at, uint64_t size, uint64_t leaf);
 
 /*
  * Takes the leaves of exactly the ranges that pt_map() mapped out again; the

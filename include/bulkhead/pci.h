@@ -24,10 +24,13 @@
  */
 void pci_map(const struct machine *machine);
 
-/* Maps into @table, with guest_map(), the BARs of @vm's functions, but for the kept pages of their BARs. */
+/*
+ * Maps into @table, with guest_map(), the BARs of @vm's functions, but for the kept pages of
+ * their BARs, and takes the tables for what may be plugged into its ports.
+ */
 void pci_map_bars(const struct vm *vm, const struct page_table *table);
 
-/* True when the function at @devfn (device << 3 | function) of the guest's bus 0 is one of @vm's. */
+/* True when there is one of @vm's functions, or a port, at @devfn (device << 3 | function) of the guest's bus 0. */
 bool pci_has(const struct plan_vm *vm, uint64_t devfn);
 
 /*
@@ -52,6 +55,21 @@ enum bh_error pci_open(struct vm *vm);
  * logged and stays blocked.
  */
 void pci_close(struct vm *vm);
+
+/*
+ * Hot plug of function @slot, which stands in a port of @vm's plan: its BARs are mapped; if the VM runs, it
+ * is reset where that is due and opened, and the guest is told. BH_RESET_FAILED: it did not come back, and nothing was done.
+ */
+enum bh_error pci_plug(struct vm *vm, uint32_t slot);
+
+/* Asks the guest, as by the button at the port, to give function @slot back: it does so by switching the slot's power off. */
+void pci_ask(struct vm *vm, uint32_t slot);
+
+/*
+ * The guest is told that function @slot, in a port, has gone; then as pci_close() for that one, and its BARs are
+ * unmapped. False when a core of @vm still has them in its TLB, as of arch_vm_unmapped().
+ */
+bool pci_unplug(struct vm *vm, uint32_t slot);
 
 #define PCI_FAULT_LIMIT 16 /* so many may a VM's functions have since it started */
 

@@ -15,6 +15,7 @@
 #define MANIFEST_NAME_MAX 31 /* characters of a VM's name, without the NUL */
 #define PLAN_MAX_IMAGES 3
 #define PLAN_MAX_FUNCTIONS 8 /* of one VM */
+#define PLAN_MAX_PORTS 4 /* of one VM, into which functions can be plugged while it runs */
 #define PLAN_MAX_VECTORS 64 /* of one function; what it has besides is not shown */
 #define PLAN_NONE UINT32_MAX
 
@@ -51,10 +52,13 @@ struct plan_image {
 /* IMAGE_BOOT is what the guest is told: a device tree, on x86 boot_params, ACPI and what stands with them. */
 enum plan_image_slot { IMAGE_KERNEL, IMAGE_BOOT, IMAGE_INITRD };
 
-/* A PCI function of a VM. The guest finds it as function 0 of a device on bus 0. */
+/*
+ * A PCI function of a VM. The guest finds it as function 0 of a device on bus 0,
+ * or, in port n, as 00.0 on bus n + 1; MACHINE_NONE: nothing is in that port.
+ */
 struct plan_function {
 	uint32_t function; /* index in struct machine */
-	uint32_t device; /* the guest's device number, 2 to 31 */
+	uint32_t id; /* the guest's: bus << 8 | device << 3 */
 	/* where the guest finds each, aligned to its size; 0: that BAR is not there */
 	gpa_t bar[MACHINE_MAX_BARS];
 };
@@ -66,7 +70,7 @@ struct plan_vm {
 	uint32_t ncores;
 	uint32_t core[CONFIG_MAX_CPUS]; /* vCPU i runs on machine core core[i] */
 	uint32_t nregions;
-	uint32_t reserved;
+	uint32_t nports; /* the last so many of its functions are what is in ports 0 and up */
 	struct plan_region region[CONFIG_MAX_REGIONS_PER_VM];
 	struct plan_image image[PLAN_MAX_IMAGES]; /* by plan_image_slot; size 0: none */
 	gpa_t entry; /* the kernel's first instruction */
@@ -133,6 +137,16 @@ struct plan_its {
 	uint32_t ndevices; /* DeviceIDs below this have an entry in its device table */
 };
 
+/* Where a hot-plug port has what is more than words (PCIe 6.0 7.5.3): the hypervisor moves these. */
+#define PORT_LINK 0x50 /* link control and status */
+#define PORT_SLOT 0x58 /* slot control and status */
+#define PORT_MSI 0x80 /* on x86; on Arm ports have an interrupt pin */
+#define PORT_BYTES 0x90
+
+#define GUEST_X86_CONSOLE_MSI                                                                      \
+	0x40 /* where the console's function has that (PCIe 6.0 7.7.1), and its last byte */
+#define GUEST_X86_CONSOLE_BYTES 0x60
+
 struct plan {
 	uint32_t management_core;
 	uint32_t stop_method; /* enum manifest_stop_method */
@@ -143,6 +157,10 @@ struct plan {
 	struct plan_card card;
 	struct plan_iommu iommu[MACHINE_MAX_IOMMU];
 	struct plan_its its;
+	uint32_t console[GUEST_X86_CONSOLE_BYTES / 4]; /* x86: the same of any guest's console */
+	uint32_t port[PLAN_MAX_PORTS]
+		     [PORT_BYTES /
+		      4]; /* of any guest: what its ports' configuration space says at first */
 	/* in plan.core, before the VMs' extents: what the loader carves the tables of @iommu and @its from; empty: nothing is set up */
 	struct extent iommu_tables;
 	uint32_t nimages;
@@ -160,18 +178,23 @@ struct plan {
 #define GUEST_GICR_STRIDE 0x20000ULL
 #define GUEST_WINDOW_BASE 0x20000000ULL /* BARs */
 #define GUEST_WINDOW_END 0x3f000000ULL
-#define GUEST_ECAM_BASE 0x3f000000ULL /* 1 MiB: bus 0, mediated */
+#define GUEST_ECAM_BASE 0x3f000000ULL /* mediated */
 #define GUEST_RAM_BASE 0x40000000ULL /* 1 GiB, so that 1 GiB leaves fit */
 #define GUEST_IPA_BITS 40
 #define GUEST_HIGH_WINDOW_BASE (768 * GIB) /* on x86 too: large 64-bit BARs; RAM ends below */
 #define GUEST_HIGH_WINDOW_END (1024 * GIB)
+#define GUEST_ECAM_SIZE                                                                            \
+	((1 + PLAN_MAX_PORTS) * MIB) /* on x86 too: bus 0, and one behind each port */
+#define GUEST_FUNCTION_FIRST 2 /* devices on bus 0, on x86 too: functions, */
+#define GUEST_PORT_FIRST 28 /* and from here on ports */
+#define GUEST_PORT_WINDOW (16 * MIB) /* of each port: at the end of the window below 4 GiB */
 #define GUEST_RNG_SEED_BYTES 64
 #define GUEST_BOOT_MAX (64 * KIB) /* room for IMAGE_BOOT */
 
 /*
  * Guest-physical layout of an x86 VM: RAM from 0 up to the hole below 4 GiB,
  * and on from 4 GiB. In the hole stand the BARs of its functions and its PCIe
- * configuration space (one bus). The 16550 console is function 00:01.0, a PCI UART with MSI,
+ * configuration space. The 16550 console is function 00:01.0, a PCI UART with MSI,
  * its BAR fixed at COM1's ports.
  */
 #define GUEST_X86_HOLE_BASE 0xc0000000ULL
@@ -179,7 +202,6 @@ struct plan {
 #define GUEST_X86_WINDOW_BASE 0xc0000000ULL /* BARs */
 #define GUEST_X86_WINDOW_END 0xe0000000ULL
 #define GUEST_X86_ECAM_BASE 0xe0000000ULL
-#define GUEST_X86_ECAM_SIZE (1 * MIB) /* bus 0 */
 #define GUEST_X86_CONSOLE_DEVFN (1U << 3)
 #define GUEST_X86_CONSOLE_PORT 0x3f8 /* 8 ports */
 #define GUEST_X86_RESET_PORT 0xcf9 /* FADT RESET_REG; reset value 6 */
@@ -206,7 +228,7 @@ struct plan {
 #define CARD_PAGES 132 /* the bounce area of the card's function: rings and buffers */
 #define VM_RECORD_PAGES (2 + CONFIG_MAX_CPUS / 128)
 #define VM_FIXED_PAGES (VM_RECORD_PAGES + 4)
-/* tables for its BARs: one of 2 MiB, one of 1 GiB each at most */
+/* tables for its BARs: one of 2 MiB, one of 1 GiB each at most; no less than a port's window takes */
 #define VM_FUNCTION_PAGES (2ULL * MACHINE_MAX_BARS)
 /* of a VM with functions: root, upper tables, the doorbell's; and one table for each GiB of RAM */
 #define VM_DMA_PAGES 8
@@ -254,6 +276,15 @@ uint64_t plan_vm_memory(const struct plan_vm *vm);
 
 /* True when @vm's images are in the store: the VM can start without the card. */
 bool plan_vm_kept(const struct plan_vm *vm);
+
+/* Where the guest finds the BARs of what is in port @port. */
+static inline struct extent plan_port_window(const struct machine *machine, uint32_t port)
+{
+	uint64_t end = machine->arch == MACHINE_X86 ? GUEST_X86_WINDOW_END : GUEST_WINDOW_END;
+
+	return (struct extent){pa(end - (PLAN_MAX_PORTS - port) * GUEST_PORT_WINDOW),
+			       GUEST_PORT_WINDOW};
+}
 
 /* True when nobody is in the slot @vm. */
 static inline bool plan_vm_vacant(const struct plan_vm *vm)

@@ -108,6 +108,13 @@ enum bh_error plan_add(struct plan *plan, const struct machine *machine,
 		       const struct manifest_vm *want, const struct image_info *images,
 		       uint32_t nimages, uint32_t *slot, struct bh_report *report);
 
+/*
+ * What puts @device, as the manifest names functions, into the first free port of the VM in @slot of @plan: @out, for
+ * the resident core. BH_NO_DEVICE and others with the reason in @report.
+ */
+enum bh_error plan_plug(const struct plan *plan, const struct machine *machine, uint32_t slot,
+			const char *device, struct plan_function *out, struct bh_report *report);
+
 /* Sets FUNCTION_SHARED_PAGES and the kept pages of BARs: once all functions and the machine's memory are known. */
 void plan_mark_functions(struct machine *machine);
 

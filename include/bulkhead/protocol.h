@@ -36,6 +36,8 @@ enum message {
 	MESSAGE_CONSOLE, /* C and H; not answered */
 	MESSAGE_LOG, /* H; not answered */
 	MESSAGE_EVENT, /* H; not answered */
+	MESSAGE_PLUG, /* C */
+	MESSAGE_UNPLUG, /* C */
 };
 
 /* What stands before each payload. */
@@ -60,7 +62,8 @@ static_assert(sizeof(struct frame) == 40, "as docs/control-protocol.md has it");
 	X(VM_EVENT_ABORTED, "aborted") /* an illegal operation; then as stopped */                 \
 	X(VM_EVENT_CRASH_LOOP, "crash-loop") /* it restarted too often and stays stopped */        \
 	X(VM_EVENT_QUARANTINED, "quarantined") /* a core is lost */                                \
-	X(VM_EVENT_DMA_FAULT, "dma-fault") /* a function of it was refused a DMA; it goes on */
+	X(VM_EVENT_DMA_FAULT, "dma-fault") /* a function of it was refused a DMA; it goes on */    \
+	X(VM_EVENT_UNPLUGGED, "unplugged") /* a function has left it: reset, and nobody's */
 
 enum vm_event_kind {
 #define EVENT_KIND_NAME(name, text) name,

@@ -154,8 +154,14 @@ struct console {
 struct vm_shared {
 	struct console console;
 	struct arch_vm arch;
-	uint32_t pci_lock; /* held around changes of what functions' registers say */
+	uint32_t
+		pci_lock; /* held around what a guest does to functions' registers, and changes of what is there */
 	uint32_t pci_cut; /* bit n: the bus mastering of function n stays off */
+	uint32_t
+		pci_present; /* bit n: the guest finds function n; a port's may go, under the lock */
+	uint32_t pci_given_back; /* bit n: the guest has switched its slot off */
+	uint32_t ports_raised; /* bit n: port n wants an interrupt */
+	uint32_t port[PLAN_MAX_PORTS][PORT_BYTES / 4]; /* their configuration space */
 	/* bit n: all ones were written to BAR n, so that it reads as its size */
 	uint32_t bar_sizing[PLAN_MAX_FUNCTIONS];
 	struct vcpu_shared vcpu[CONFIG_MAX_CPUS];
@@ -177,6 +183,12 @@ struct vm {
 	char line[120];
 	struct vm_shared shared;
 };
+
+/* True when the guest finds function @slot of @vm's plan. */
+static inline bool pci_present(const struct vm *vm, uint32_t slot)
+{
+	return (__atomic_load_n(&vm->shared.pci_present, __ATOMIC_RELAXED) >> slot & 1) != 0;
+}
 
 /* The frozen plan of @vm, and the machine it was made for. */
 const struct plan_vm *vm_plan(const struct vm *vm);

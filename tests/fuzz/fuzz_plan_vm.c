@@ -195,7 +195,7 @@ static void check_functions(void)
 		}
 		for (uint32_t k = 0; k < i; k++)
 			CHECK(vm->function[k].function != f->function &&
-			      vm->function[k].device != f->device);
+			      vm->function[k].id != f->id);
 	}
 }
 

@@ -135,16 +135,16 @@ static inline void model_reset(void)
 		model_machine.function[i].msi_device = MODEL_FIRST_DEVICE + i;
 	}
 	model_plan[0] = (struct plan_vm){.ncores = 2, .core = {1, 2}, .nfunctions = 2};
-	model_plan[0].function[0] = (struct plan_function){.function = 0, .device = 2};
-	model_plan[0].function[1] = (struct plan_function){.function = 1, .device = 3};
+	model_plan[0].function[0] = (struct plan_function){.function = 0, .id = 2 << 3};
+	model_plan[0].function[1] = (struct plan_function){.function = 1, .id = 3 << 3};
 	model_plan[1] = (struct plan_vm){.ncores = 1, .core = {3}, .nfunctions = 1};
-	model_plan[1].function[0] = (struct plan_function){.function = 2, .device = 2};
+	model_plan[1].function[0] = (struct plan_function){.function = 2, .id = 2 << 3};
 }
 
 static inline struct guest_its model_its(uint32_t vm)
 {
 	model_running = vm;
-	return (struct guest_its){&model_vits[vm], &model_plan[vm], &model_machine, 0, 0};
+	return (struct guest_its){&model_vits[vm], &model_plan[vm], &model_machine, ~0U, 0, 0};
 }
 
 static inline uint64_t model_access(uint32_t vm, uint64_t offset, uint32_t size, bool write,

@@ -266,8 +266,9 @@ static void devices_stand_behind_a_host_bridge_with_an_its(void **state)
 	expect_text("/pcie@3f000000", "device_type", "pci");
 	expect_cells("/pcie@3f000000", "#address-cells", (uint32_t[]){3}, 1);
 	expect_cells("/pcie@3f000000", "#size-cells", (uint32_t[]){2}, 1);
-	expect_cells("/pcie@3f000000", "reg", (uint32_t[]){0, GUEST_ECAM_BASE, 0, MIB}, 4);
-	expect_cells("/pcie@3f000000", "bus-range", (uint32_t[]){0, 0}, 2);
+	expect_cells("/pcie@3f000000", "reg", (uint32_t[]){0, GUEST_ECAM_BASE, 0, GUEST_ECAM_SIZE},
+		     4);
+	expect_cells("/pcie@3f000000", "bus-range", (uint32_t[]){0, PLAN_MAX_PORTS}, 2);
 	expect_cells("/pcie@3f000000", "msi-map", (uint32_t[]){0, its, 0, 0x10000}, 4);
 	expect_cells("/pcie@3f000000", "ranges",
 		     (uint32_t[]){0x02000000, 0, GUEST_WINDOW_BASE, 0, GUEST_WINDOW_BASE, 0,

@@ -222,7 +222,7 @@ static void memory_of_a_small_vm(void **state)
 					     {0x1a000, 0x9f000, 1},
 					     {0x9f000, 1 * MIB, 2},
 					     {1 * MIB, 512 * MIB, 1},
-					     {0xe0000000, 0xe0100000, 2}},
+					     {0xe0000000, 0xe0500000, 2}},
 		      6);
 }
 
@@ -237,7 +237,7 @@ static void memory_around_the_hole(void **state)
 					     {0x1a000, 0x9f000, 1},
 					     {0x9f000, 1 * MIB, 2},
 					     {1 * MIB, 3 * GIB, 1},
-					     {0xe0000000, 0xe0100000, 2},
+					     {0xe0000000, 0xe0500000, 2},
 					     {4 * GIB, 6 * GIB, 1}},
 		      7);
 }
@@ -433,7 +433,7 @@ static void apic_id_255_is_nobodys(void **state)
 			    16);
 }
 
-static void the_mcfg_names_bus_0(void **state)
+static void the_mcfg_names_all_buses(void **state)
 {
 	uint64_t mcfg;
 
@@ -442,7 +442,7 @@ static void the_mcfg_names_bus_0(void **state)
 	mcfg = find_table("MCFG");
 	assert_int_equal(get(mcfg + 4, 4), 60);
 	assert_int_equal(get(mcfg + 44, 8), GUEST_X86_ECAM_BASE);
-	assert_int_equal(get(mcfg + 52, 8), 0);
+	assert_int_equal(get(mcfg + 52, 8), (uint64_t)PLAN_MAX_PORTS << 24);
 }
 
 static void several_nodes_make_an_srat(void **state)
@@ -494,7 +494,7 @@ static void the_dsdt_agrees_with_the_layout(void **state)
 {
 	uint8_t s5[] = {'_', 'S', '5', '_', 0x12, 0x07, 0x04, 0x0a, GUEST_X86_SLEEP_S5};
 	/* Memory32Fixed (ACPI 6.5 6.4.3.4) */
-	uint32_t ecam[] = {GUEST_X86_ECAM_BASE, GUEST_X86_ECAM_SIZE};
+	uint32_t ecam[] = {GUEST_X86_ECAM_BASE, GUEST_ECAM_SIZE};
 	/* DWordMemory and QWordMemory (6.4.3.5): from, to, offset, length */
 	uint32_t low[] = {GUEST_X86_WINDOW_BASE, GUEST_X86_WINDOW_END - 1, 0,
 			  GUEST_X86_WINDOW_END - GUEST_X86_WINDOW_BASE};
@@ -618,7 +618,7 @@ int main(void)
 		T(the_madt_has_the_vms_cores_vcpu_0_first),
 		T(large_apic_ids_are_x2apics),
 		T(apic_id_255_is_nobodys),
-		T(the_mcfg_names_bus_0),
+		T(the_mcfg_names_all_buses),
 		T(several_nodes_make_an_srat),
 		T(one_other_node_makes_none),
 		T(the_dsdt_agrees_with_the_layout),

@@ -232,6 +232,15 @@ static void dma_can_be_trusted(void **state)
 	assert_int_equal(manifest.vm[0].dma_trusted, 1);
 }
 
+static void ports_for_hot_plug(void **state)
+{
+	(void)state;
+	PARSE_WITH(SET_CELLS("/vms/web", "hotplug-ports", 1, 0));
+	assert_int_equal(manifest.vm[0].hotplug_ports, 0);
+	PARSE_WITH(SET_CELLS("/vms/web", "hotplug-ports", 1, 4));
+	assert_int_equal(manifest.vm[0].hotplug_ports, 4);
+}
+
 static void memory_in_gib(void **state)
 {
 	(void)state;
@@ -341,7 +350,8 @@ static const struct bad {
 	{"unknown_vm_property",
 	 BH_UNKNOWN,
 	 "/vms/web: colour: this property is not known; known are cores, core-count, memory, "
-	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted",
+	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted, "
+	 "hotplug-ports",
 	 {SET_TEXT("/vms/web", "colour", "blue")}},
 	{"unknown_host_property",
 	 BH_UNKNOWN,
@@ -371,7 +381,8 @@ static const struct bad {
 	{"foreign_name_is_made_printable",
 	 BH_UNKNOWN,
 	 "/vms/web: co?lour: this property is not known; known are cores, core-count, memory, "
-	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted",
+	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted, "
+	 "hotplug-ports",
 	 {SET_TEXT("/vms/web", "co\x1blour", "blue")}},
 	{"foreign_name_is_cut",
 	 BH_UNKNOWN,
@@ -609,6 +620,14 @@ static const struct bad {
 	 BH_BAD_VALUE,
 	 "/vms/web: dma-trusted: 2; 0 to 1 are allowed",
 	 {SET_CELLS("/vms/web", "dma-trusted", 1, 2)}},
+	{"too_many_ports",
+	 BH_BAD_VALUE,
+	 "/vms/web: hotplug-ports: 5; 0 to 4 are allowed",
+	 {SET_CELLS("/vms/web", "hotplug-ports", 1, 5)}},
+	{"ports_as_text",
+	 BH_BAD_VALUE,
+	 "/vms/web: hotplug-ports: 2 bytes; one cell (4 bytes) is allowed",
+	 {SET_TEXT("/vms/web", "hotplug-ports", "4")}},
 	{"devices_without_end",
 	 BH_BAD_VALUE,
 	 "/vms/web: devices: not a list of strings",
@@ -964,6 +983,7 @@ int main(void)
 		cmocka_unit_test_setup(devices_are_read, set_up),
 		cmocka_unit_test_setup(functions_are_understood, set_up),
 		cmocka_unit_test_setup(dma_can_be_trusted, set_up),
+		cmocka_unit_test_setup(ports_for_hot_plug, set_up),
 		cmocka_unit_test_setup(memory_in_gib, set_up),
 		cmocka_unit_test_setup(memory_in_kib, set_up),
 		cmocka_unit_test_setup(memory_in_cells, set_up),

@@ -260,7 +260,7 @@ static void block_where_pages_once_were(void **state)
 static void reserved_blocks_take_no_table(void **state)
 {
 	(void)state;
-	assert_int_equal(pt_reserve(&table, GIB - 4 * MIB, 8 * MIB), BH_OK);
+	assert_int_equal(pt_reserve(&table, GIB - 4 * MIB, 8 * MIB, BLOCK_SIZE), BH_OK);
 	walk();
 	assert_int_equal(nleaves, 0);
 	uint64_t before = tables();

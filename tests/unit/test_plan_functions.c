@@ -99,9 +99,9 @@ static void functions_are_given(void **state)
 	assert_int_equal(vm->nfunctions, 2);
 	assert_int_equal(vm->dma_trusted, 0);
 	assert_int_equal(vm->function[0].function, NET);
-	assert_int_equal(vm->function[0].device, 2);
+	assert_int_equal(vm->function[0].id, 2 << 3);
 	assert_int_equal(vm->function[1].function, PF + 2);
-	assert_int_equal(vm->function[1].device, 3);
+	assert_int_equal(vm->function[1].id, 3 << 3);
 	/* What can only stand here first, then the largest first. */
 	assert_int_equal(vm->function[0].bar[1].v, GUEST_WINDOW_BASE);
 	assert_int_equal(vm->function[0].bar[4].v, GUEST_WINDOW_BASE + 0x4000);
@@ -421,6 +421,214 @@ static void added_vms_get_what_is_left(void **state)
 	assert_int_equal(plan.vm[1].function[0].function, NET);
 }
 
+/* --- hot plug --- */
+
+static struct plan_function plugged;
+
+static void a_vm_with_ports(void)
+{
+	vm_with("web", "0000:03:00.0/vf0")->hotplug_ports = 2;
+	make_good();
+}
+
+static enum bh_error plug(const char *device)
+{
+	return plan_plug(&plan, &machine, 0, device, &plugged, &report);
+}
+
+/* It is in its port, and the plan is a good one still. */
+static void put_into_port(uint32_t port)
+{
+	struct plan_function *out = &plan.vm[0].function[1 + port];
+
+	assert_int_equal(plugged.id, (port + 1) << 8);
+	assert_int_equal(out->function, MACHINE_NONE);
+	*out = plugged;
+	if (plan_check(&plan, &machine, &report) != BH_OK)
+		fail_msg("plan_check: %s", report.text);
+}
+
+static void ports_come_behind_the_devices(void **state)
+{
+	static const gpa_t none[MACHINE_MAX_BARS];
+	const struct plan_vm *vm = &plan.vm[0];
+
+	(void)state;
+	a_vm_with_ports();
+	assert_int_equal(vm->nfunctions, 3);
+	assert_int_equal(vm->nports, 2);
+	assert_int_equal(vm->function[0].id, 2 << 3);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(vm->function[1 + i].function, MACHINE_NONE);
+		assert_int_equal(vm->function[1 + i].id, (i + 1) << 8);
+		assert_memory_equal(vm->function[1 + i].bar, none, sizeof(none));
+	}
+}
+
+static void ports_alone_are_enough(void **state)
+{
+	struct manifest_vm *want = add_vm("web", 64 * MIB);
+
+	(void)state;
+	want->hotplug_ports = PLAN_MAX_PORTS;
+	want->console = 0;
+	make_good();
+	assert_int_equal(plan.vm[0].nfunctions, PLAN_MAX_PORTS);
+	assert_int_not_equal(plan.vm[0].console_irq, 0); /* theirs */
+}
+
+static void ports_cost_what_devices_do(void **state)
+{
+	struct manifest_vm *vm = add_vm("web", 3 * GIB);
+
+	(void)state;
+	vm->ndevices = 2;
+	uint64_t with = plan_vm_bytes(&machine, vm);
+
+	vm->ndevices = 0;
+	vm->hotplug_ports = 2;
+	assert_int_equal(plan_vm_bytes(&machine, vm), with);
+}
+
+static void so_many_devices_and_ports(void **state)
+{
+	struct manifest_vm *vm = add_vm("web", 64 * MIB);
+
+	(void)state;
+	vm->ndevices = PLAN_MAX_FUNCTIONS - 3;
+	vm->hotplug_ports = 4;
+	refused(BH_TOO_MANY, "/vms/web: 5 devices and 4 hotplug-ports; at most 8 are allowed "
+			     "together");
+}
+
+static void too_much_memory_beside_ports(void **state)
+{
+	struct manifest_vm *vm = add_vm("web", 767 * GIB + 2 * MIB);
+
+	(void)state;
+	vm->hotplug_ports = 1;
+	assert_int_equal(make(), BH_TOO_BIG);
+}
+
+/* Seven narrow BARs of 64 MiB fill the window; where the ports have its end, six. */
+static void bars_stay_out_of_the_ports_windows(void **state)
+{
+	struct manifest_vm *web = vm_with("web", "0000:02:00.0");
+
+	(void)state;
+	give(web, "0000:01:00.0");
+	for (uint32_t b = 0; b < MACHINE_MAX_BARS; b++)
+		add_bar(DISK, b, 4 * GIB + (uint64_t)b * 64 * MIB, 64 * MIB, 0);
+	add_bar(NET, 1, 5 * GIB, 64 * MIB, 0);
+	make_good();
+	web->hotplug_ports = 1;
+	assert_int_equal(make(), BH_NO_DEVICE);
+	assert_non_null(strstr(report.text, "for which the guest has no room"));
+}
+
+static void functions_are_plugged(void **state)
+{
+	static struct plan before;
+	uint64_t base = GUEST_WINDOW_END - PLAN_MAX_PORTS * GUEST_PORT_WINDOW;
+
+	(void)state;
+	a_vm_with_ports();
+	before = plan;
+	assert_int_equal(plug("0000:01:00.0"), BH_OK);
+	assert_memory_equal(&plan, &before, sizeof(plan));
+	assert_int_equal(plugged.function, NET);
+	/* What is prefetchable in the second half. */
+	assert_int_equal(plugged.bar[1].v, base);
+	assert_int_equal(plugged.bar[4].v, base + GUEST_PORT_WINDOW / 2);
+	assert_int_equal(plugged.bar[0].v, 0);
+	put_into_port(0);
+	assert_int_equal(plug("0000:03:00.0/vf1"), BH_OK);
+	assert_int_equal(plugged.function, PF + 2);
+	assert_int_equal(plugged.bar[0].v, base + GUEST_PORT_WINDOW * 3 / 2);
+	put_into_port(1);
+	plan.vm[0].function[1] = before.vm[0].function[1];
+	assert_int_equal(plug("0000:04:00.1"), BH_OK);
+	put_into_port(0);
+}
+
+static void a_port_has_room_for_8_mib_of_either_kind(void **state)
+{
+	(void)state;
+	a_vm_with_ports();
+	assert_int_equal(plug("0000:02:00.0"), BH_NO_DEVICE);
+	assert_string_equal(report.text,
+			    "/vms/web: devices: '0000:02:00.0' has BARs for which a port's two "
+			    "windows of 8 MiB have no room; its group: 0000:02:00.0");
+	machine.function[DISK].bar[0].size = 0;
+	machine.function[DISK].bar[2].size = 4 * MIB;
+	add_bar(DISK, 3, 0x10900000, MIB, 0);
+	add_bar(DISK, 4, 0x8000800000, 8 * MIB, 0xc);
+	assert_int_equal(plug("0000:02:00.0"), BH_OK);
+	/* The largest first. */
+	assert_int_equal(plugged.bar[3].v, plugged.bar[2].v + 4 * MIB);
+	assert_int_equal(plugged.bar[4].v, plugged.bar[2].v + 8 * MIB);
+	put_into_port(0);
+	plan.vm[0].function[1] = plan.vm[0].function[2];
+	plan.vm[0].function[1].id = 1 << 8;
+	add_bar(DISK, 1, 0x8000400000, 0x1000, 0xc);
+	assert_int_equal(plug("0000:02:00.0"), BH_NO_DEVICE);
+	machine.function[DISK].bar[1].flags = 0;
+	assert_int_equal(plug("0000:02:00.0"), BH_OK);
+	put_into_port(0);
+}
+
+static void plugs_are_refused(void **state)
+{
+	static const struct {
+		const char *device;
+		enum bh_error error;
+		const char *sentence;
+	} wishes[] = {
+		{"eth0", BH_NO_DEVICE, "'eth0' is not there; this machine has 13 PCI functions"},
+		{"0000:09:00.0", BH_NO_DEVICE, "is not there"},
+		{"0000:03:00.0/vf2", BH_NO_DEVICE, "is not there"},
+		{"0000:00:01.0", BH_NO_DEVICE, "is a bridge, and bridges stay with the machine"},
+		{"0000:03:00.0", BH_NO_DEVICE, "has virtual functions that are on"},
+		{"0000:05:00.0", BH_NO_DEVICE, "has no IOMMU that checks its DMA"},
+		{"0000:03:00.0/vf0", BH_NO_DEVICE, "is a device of /vms/web"},
+		{"0000:01:00.0", BH_NO_DEVICE, "is a device of /vms/db"},
+		{"0000:04:00.1", BH_NO_DEVICE,
+		 "cannot be kept apart from 0000:04:00.0, a device of /vms/db"},
+		{"0000:00:1f.2", BH_NO_DEVICE, "a part of the machine itself"},
+	};
+	struct manifest_vm *db;
+
+	(void)state;
+	vm_with("web", "0000:03:00.0/vf0")->hotplug_ports = 2;
+	db = vm_with("db", "0000:01:00.0");
+	give(db, "0000:04:00.0");
+	make_good();
+	for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+		assert_int_equal(plug(wishes[i].device), wishes[i].error);
+		if (strstr(report.text, wishes[i].sentence) == NULL)
+			fail_msg("%s: %s", wishes[i].device, report.text);
+	}
+	plan.vm[0].dma_trusted = 1;
+	assert_int_equal(plug("0000:05:00.0"), BH_OK);
+}
+
+static void a_vm_without_a_free_port(void **state)
+{
+	(void)state;
+	vm_with("web", "0000:03:00.0/vf0")->hotplug_ports = 1;
+	make_good();
+	assert_int_equal(plug("0000:01:00.0"), BH_OK);
+	put_into_port(0);
+	assert_int_equal(plug("0000:04:00.0"), BH_TOO_MANY);
+	assert_string_equal(report.text,
+			    "/vms/web: devices: '0000:04:00.0' finds no free port; the "
+			    "VM has 1 (hotplug-ports)");
+	vm_with("db", "0000:04:00.0");
+	make_good();
+	assert_int_equal(plan_plug(&plan, &machine, 1, "0000:01:00.0", &plugged, &report),
+			 BH_TOO_MANY);
+}
+
 /* --- what people read --- */
 
 static char printed[8192];
@@ -451,6 +659,18 @@ static void devices_are_printed(void **state)
 			       "    BAR 0: 0x8000200000-0x8000204000, in the guest at "
 			       "0x0020000000\n"));
 	assert_null(strstr(printed, "WARNING"));
+}
+
+static void ports_are_printed(void **state)
+{
+	(void)state;
+	a_vm_with_ports();
+	assert_int_equal(plug("0000:01:00.0"), BH_OK);
+	put_into_port(0);
+	print();
+	assert_non_null(
+		strstr(printed, "  device: 0000:01:00.0 (0000:0000), in the guest 01:00.0, "));
+	assert_non_null(strstr(printed, "  hot-plug port 1: empty\n"));
 }
 
 static void trusted_dma_is_printed_loudly(void **state)
@@ -513,6 +733,7 @@ static void pages_of_messages_are_kept_on_x86(void **state)
 #define WEB (plan.vm[0])
 #define DB (plan.vm[1])
 #define F (WEB.function[0]) /* net */
+#define PORT (WEB.function[2])
 #define FACTS (machine.function[NET])
 
 /* The loader looks at the machine's BARs once, and marks the functions. */
@@ -535,9 +756,9 @@ static void pages_of_messages_are_kept_on_x86(void **state)
 	X(no_reset, FACTS.flags &= ~FUNCTION_FLR, BH_BAD_PLAN)                                     \
 	X(no_iommu, FACTS.iommu = MACHINE_NONE, BH_BAD_PLAN)                                       \
 	X(trust_without_sense, WEB.dma_trusted = 2, BH_BAD_PLAN)                                   \
-	X(device_of_the_console, F.device = 1, BH_BAD_PLAN)                                        \
-	X(device_beyond, F.device = 32, BH_BAD_PLAN)                                               \
-	X(device_twice, F.device = WEB.function[1].device, BH_BAD_PLAN)                            \
+	X(device_of_the_console, F.id = 1 << 3, BH_BAD_PLAN)                                       \
+	X(device_beyond, F.id = 32 << 3, BH_BAD_PLAN)                                              \
+	X(device_twice, F.id = WEB.function[1].id, BH_BAD_PLAN)                                    \
 	X(bar_not_there, F.bar[1].v = 0, BH_BAD_PLAN)                                              \
 	X(bar_that_is_none, F.bar[0].v = GUEST_WINDOW_BASE + MIB, BH_BAD_PLAN)                     \
 	X(bar_not_aligned, F.bar[4].v += PAGE_SIZE, BH_BAD_PLAN)                                   \
@@ -558,6 +779,22 @@ static void pages_of_messages_are_kept_on_x86(void **state)
 			 ((struct machine_bar){.base = pa(0x10600ff0), .size = 16})),              \
 	  BH_BAD_PLAN)                                                                             \
 	X(bars_of_one_are_one, MARKED(FACTS.bar[1].base = FACTS.bar[4].base), BH_BAD_PLAN)         \
+	X(too_many_ports, (WEB.nports = 5, WEB.nfunctions = 7), BH_BAD_PLAN)                       \
+	X(more_ports_than_functions, WEB.nports = 4, BH_BAD_PLAN)                                  \
+	X(port_of_another_number, PORT.id = 2 << 8, BH_BAD_PLAN)                                   \
+	X(port_on_bus_0, PORT.id = 5 << 3, BH_BAD_PLAN)                                            \
+	X(device_where_ports_are, F.id = GUEST_PORT_FIRST << 3, BH_BAD_PLAN)                       \
+	X(nothing_outside_a_port, WEB.nports = 0, BH_BAD_PLAN)                                     \
+	X(nothing_with_a_bar, PORT.bar[0].v = 0x3b000000, BH_BAD_PLAN)                             \
+	X(ports_without_an_interrupt, WEB.console = WEB.console_irq = 0, BH_BAD_PLAN)              \
+	X(plugged_without_bars, PORT.function = PAIR + 1, BH_BAD_PLAN)                             \
+	X(plugged_outside_its_window, (PORT.function = PAIR + 1, PORT.bar[0].v = 0x3c000000),      \
+	  BH_BAD_PLAN)                                                                             \
+	X(plugged_twice,                                                                           \
+	  (PORT.function = NET, PORT.bar[1].v = 0x3b000000, PORT.bar[4].v = 0x3b004000),           \
+	  BH_BAD_PLAN)                                                                             \
+	X(plugged_though_anothers, (PORT.function = PF + 1, PORT.bar[0].v = 0x3b000000),           \
+	  BH_BAD_PLAN)                                                                             \
 	X(too_much_ram,                                                                            \
 	  (WEB.region[0].extent.size = 768 * GIB, machine.memory[1].extent.size = 800 * GIB,       \
 	   WEB.region[0].extent.base = pa(16 * GIB)),                                              \
@@ -574,6 +811,7 @@ static void make_plan(void)
 	set_up_functions(NULL);
 	vm = vm_with("web", "0000:01:00.0");
 	give(vm, "0000:04:00.0");
+	vm->hotplug_ports = 1;
 	vm_with("db", "0000:03:00.0/vf0");
 	make_good();
 }
@@ -586,6 +824,15 @@ static void test_broken(void **state)
 	b->apply();
 	assert_string_equal(bh_error_name(plan_check(&plan, &machine, &report)),
 			    bh_error_name(b->error));
+}
+
+static void a_plugged_function_is_good(void **state)
+{
+	(void)state;
+	make_plan();
+	PORT.function = PAIR + 1;
+	PORT.bar[0].v = 0x3b000000;
+	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
 }
 
 static void trust_is_all_that_no_iommu_needs(void **state)
@@ -621,6 +868,18 @@ int main(void)
 		T(machines_without_need_no_tables),
 		T(tables_of_x86),
 		T(added_vms_get_what_is_left),
+		T(ports_come_behind_the_devices),
+		T(ports_alone_are_enough),
+		T(ports_cost_what_devices_do),
+		T(so_many_devices_and_ports),
+		T(too_much_memory_beside_ports),
+		T(bars_stay_out_of_the_ports_windows),
+		T(functions_are_plugged),
+		T(a_port_has_room_for_8_mib_of_either_kind),
+		T(plugs_are_refused),
+		T(a_vm_without_a_free_port),
+		T(a_plugged_function_is_good),
+		T(ports_are_printed),
 		T(devices_are_printed),
 		T(trusted_dma_is_printed_loudly),
 		T(trust_is_all_that_no_iommu_needs),

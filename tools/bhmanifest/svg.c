@@ -419,8 +419,11 @@ static void draw_functions(struct picture *p, double *x, uint32_t index)
 	const struct plan_vm *vm = &p->plan->vm[index];
 
 	for (uint32_t i = 0; i < vm->nfunctions; i++) {
-		const struct machine_function *f = &p->machine->function[vm->function[i].function];
+		const struct machine_function *f;
 
+		if (vm->function[i].function == MACHINE_NONE)
+			continue; /* an empty port */
+		f = &p->machine->function[vm->function[i].function];
 		chip(p, x, (int)index, "%s %04x:%02x:%02x.%u%s", vm->name, f->id >> 16,
 		     f->id >> 8 & 0xff, f->id >> 3 & 0x1f, f->id & 7,
 		     f->iommu == MACHINE_NONE ? ": DMA NOT CHECKED" : "");

@@ -108,6 +108,8 @@ static void translate(uint32_t function, pa_t root, uint32_t domain)
 
 void arch_function_set(const struct vm *vm, uint32_t slot, bool open)
 {
+	if (open)
+		msix_reset(vm, slot);
 	translate(vm_plan(vm)->function[slot].function, open ? vm->dma : pa(0), vm_plan(vm)->vmid);
 }
 

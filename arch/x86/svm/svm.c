@@ -165,11 +165,17 @@ static void enter(struct cpu *cpu, struct x86_exit *exit)
 	decode(vmcb, exit);
 }
 
+static void flush(struct cpu *cpu)
+{
+	vmcb_of(cpu)->tlb_control = TLB_FLUSH_ALL;
+}
+
 const struct vendor svm = {
 	.format = &x86_npt_format,
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,
+	.flush = flush,
 	.leave = leave,
 	.msr_ranges = 3, /* APM 15.11: two bits for each MSR of three ranges */
 	.msr_stride = 2,

@@ -82,8 +82,9 @@ static void write_fields(const struct field *fields, size_t n)
 	} while (0)
 
 /* INVEPT and INVVPID: all that this core remembers of a guest (SDM 29.4.3). */
-static void flush(void)
+static void flush(struct cpu *cpu)
 {
+	(void)cpu;
 	uint64_t all[2] = {0, 0};
 	uint64_t one[2] = {GUEST_VPID, 0};
 	bool ok;
@@ -254,7 +255,7 @@ static void reset(struct cpu *cpu, const struct x86_segment *cs)
 	write_controls(cpu);
 	write_host(cpu);
 	write_guest(cs);
-	flush();
+	flush(cpu);
 }
 
 /* The exit leaves to us what #DB does to DR6 and DR7 (SDM 28.1). */
@@ -475,6 +476,7 @@ const struct vendor vmx = {
 	.cpu_init = cpu_init,
 	.reset = reset,
 	.enter = enter,
+	.flush = flush,
 	.leave = leave,
 	.msr_ranges = 2, /* SDM 25.6.9: reads of two ranges, then writes */
 	.msr_stride = 1,

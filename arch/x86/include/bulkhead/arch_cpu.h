@@ -24,6 +24,7 @@ struct arch_cpu {
 	uint64_t cr4;
 	uint32_t event; /* to inject at the next entry, as EVENT_* of x86.h; 0: none */
 	uint32_t event_error;
+	uint32_t stale; /* set by the system manager: the TLB may hold what is mapped no more */
 	uint64_t gdt[5]; /* null, code, data, TSS in two */
 	uint32_t tss[26]; /* Intel SDM vol. 3 8.7 */
 	uint8_t ist[3][ARCH_IST_BYTES] __attribute__((aligned(16))); /* NMI, #DF, #MC */
