@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the card's tests, which are one end of a connection, need of the C side.
- * card_machine make TREE.dtb OUT: a struct machine; prints what hello needs beside it.
+ * card_machine make TREE.dtb OUT: a struct machine, with PCI functions; prints what hello needs beside it.
  * card_machine check MACHINE PLAN...: the hypervisor's own check over struct plan_vm files.
  * card_machine plan MACHINE NAME KERNEL BOOT BASE SIZE...: a struct plan_vm on standard output, for a VM of one core and
  * 8 MiB with images of KERNEL and BOOT bytes, on a machine with no other VM; SIZE bytes at BASE are the hypervisor's own,
@@ -40,6 +40,41 @@ static struct extent core_of(const struct machine *machine)
 			       CORE_BYTES};
 }
 
+/* Two that can be given, one whose DMA nobody checks, one with two virtual functions. */
+static void add_functions(struct machine *machine)
+{
+	static const struct {
+		uint32_t id;
+		uint32_t flags;
+		uint32_t pf;
+		uint32_t iommu;
+	} functions[] = {
+		{0x0100, FUNCTION_FLR, MACHINE_NONE, 0},
+		{0x0200, FUNCTION_FLR, MACHINE_NONE, 0},
+		{0x0300, FUNCTION_FLR, MACHINE_NONE, MACHINE_NONE},
+		{0x0400, FUNCTION_FLR | FUNCTION_PF, MACHINE_NONE, 0},
+		{0x0480, FUNCTION_FLR | FUNCTION_VF, 3, 0},
+		{0x0481, FUNCTION_FLR | FUNCTION_VF, 3, 0},
+	};
+
+	machine->arm64.nsmmu = 1;
+	machine->arm64.smmu[0] = pa(0x09050000);
+	machine->arm64.its = pa(0x08080000);
+	for (uint32_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		struct machine_function *f = &machine->function[machine->nfunctions++];
+
+		*f = (struct machine_function){.id = functions[i].id,
+					       .flags = functions[i].flags,
+					       .group = i,
+					       .pf = functions[i].pf,
+					       .iommu = functions[i].iommu,
+					       .stream = functions[i].id,
+					       .msi_device = functions[i].id};
+		f->bar[0] = (struct machine_bar){.base = pa(0x10000000 + i * MIB), .size = MIB};
+	}
+	plan_mark_functions(machine);
+}
+
 static int make(const char *tree, const char *out)
 {
 	static uint64_t blob[131072];
@@ -53,14 +88,18 @@ static int make(const char *tree, const char *out)
 		fprintf(stderr, "%s\n", report.text);
 		return 1;
 	}
+	add_functions(&machine);
 	core = core_of(&machine);
 	file = fopen(out, "wb");
 	if (!file || fwrite(&machine, sizeof(machine), 1, file) != 1 || fclose(file) != 0)
 		return 1;
 	printf("{\"plan_size\": %zu, \"plan_vm_size\": %zu, \"core\": [%llu, %llu], "
-	       "\"images_offset\": %zu, \"max_vms\": %u}\n",
+	       "\"images_offset\": %zu, \"nfunctions_offset\": %zu, \"nports_offset\": %zu, "
+	       "\"functions_offset\": %zu, \"function_size\": %zu, \"max_vms\": %u}\n",
 	       sizeof(struct plan), sizeof(struct plan_vm), (unsigned long long)core.base.v,
-	       (unsigned long long)core.size, offsetof(struct plan_vm, image), CONFIG_MAX_VMS);
+	       (unsigned long long)core.size, offsetof(struct plan_vm, image),
+	       offsetof(struct plan_vm, nfunctions), offsetof(struct plan_vm, nports),
+	       offsetof(struct plan_vm, function), sizeof(struct plan_function), CONFIG_MAX_VMS);
 	return 0;
 }
 
@@ -74,6 +113,7 @@ static int check(const char *path, int nplans, char **plans)
 	    nplans > CONFIG_MAX_VMS)
 		return 2;
 	plan.management_core = machine.boot_cpu;
+	plan.card.function = MACHINE_NONE;
 	plan.core = core_of(&machine);
 	plan.nvms = (uint32_t)nplans;
 	for (int i = 0; i < nplans; i++) {
@@ -105,6 +145,7 @@ static int make_plan(int count, char **argument)
 	if (read_file(argument[0], &machine, sizeof(machine)) != sizeof(machine))
 		return 2;
 	plan.management_core = machine.boot_cpu;
+	plan.card.function = MACHINE_NONE;
 	plan.core = read_extent(argument + 4);
 	for (int i = 6; i + 1 < count; i += 2)
 		plan.images[plan.nimages++] = read_extent(argument + i);

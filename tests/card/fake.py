@@ -11,11 +11,12 @@ import time
 FRAME = struct.Struct("<IIHHIQ16s")
 MAGIC = 0x31504842
 ANSWER = 1
-HELLO, PING, LIST, INFO, STATS, CREATE, IMAGE, START, STOP, ABORT, RESET, DELETE, CONSOLE, LOG, EVENT = range(1, 16)
+HELLO, PING, LIST, INFO, STATS, CREATE, IMAGE, START, STOP, ABORT, RESET, DELETE, CONSOLE, LOG, EVENT, PLUG, UNPLUG = range(1, 18)
 NAMES = ("", "hello", "ping", "list", "info", "stats", "create", "image", "start", "stop", "abort", "reset", "delete",
-         "console", "log", "event")
+         "console", "log", "event", "plug", "unplug")
 # enum bh_error
-BAD_VALUE, TOO_MANY, BAD_PLAN, NO_SUCH_VM, WRONG_STATE, BAD_DIGEST, DUPLICATE = 3, 6, 17, 18, 19, 25, 5
+BAD_VALUE, DUPLICATE, TOO_MANY, NO_DEVICE, BAD_PLAN, NO_SUCH_VM, WRONG_STATE, BAD_DIGEST = 3, 5, 6, 15, 17, 18, 19, 25
+NOTHING = 0xffffffff  # in a port
 
 
 # ---- Device trees (Devicetree Specification 0.4, 5) ----
@@ -105,6 +106,7 @@ class Hypervisor:
         self.stop_at = None
         self.cut = threading.Event()  # stop_at was reached
         self.refuse = {}  # request name: (error, detail), once
+        self.gives_back = 0.05  # seconds until a guest that is asked for a function gives it back; None: it never does
         self.on_cut = None
         self.keep = False
         self.greeted = threading.Event()
@@ -329,6 +331,64 @@ class Hypervisor:
             return self.wrong(vm)
         del self.vms[vm.name]
         return 0, {}, {}
+
+    # -- hot plug --
+
+    def word(self, vm, name):
+        return struct.unpack_from("<I", vm.plan, self.facts[name])[0]
+
+    def ports(self, vm):
+        """Where in the plan each port stands, and the function that is in it"""
+        first, nports = self.word(vm, "nfunctions_offset") - self.word(vm, "nports_offset"), self.word(vm, "nports_offset")
+        for i in range(first, first + nports):
+            at = self.facts["functions_offset"] + i * self.facts["function_size"]
+            yield at, struct.unpack_from("<I", vm.plan, at)[0]
+
+    def plugged(self, vm):
+        """The indices of all functions that are in ports"""
+        return [function for _, function in self.ports(self.vms[vm]) if function != NOTHING]
+
+    def do_plug(self, vm, props):
+        new, size = props["plan"], self.facts["function_size"]
+        assert len(new) == size
+        port = (struct.unpack_from("<I", new, 4)[0] >> 8) - 1
+        ports = list(self.ports(vm))
+        if port >= len(ports):
+            return NO_DEVICE, {}, {}
+        at, function = ports[port]
+        if vm.plan[at:at + size] == new:
+            return 0, {}, {}
+        if function != NOTHING or vm.state not in ("running", "stopped", "loading", "loaded"):
+            return self.wrong(vm)
+        if any(function == struct.unpack_from("<I", new)[0] for other in self.vms.values() for _, function in self.ports(other)):
+            return BAD_PLAN, {"detail": "it has another owner"}, {}
+        vm.plan = vm.plan[:at] + new + vm.plan[at + size:]
+        return 0, {}, {}
+
+    def do_unplug(self, vm, props):
+        function = number(props["function"])
+        if function == NOTHING or function not in self.plugged(vm.name):
+            return NO_DEVICE, {}, {}
+        if vm.state not in ("running", "stopped", "loading", "loaded"):
+            return self.wrong(vm)
+        if vm.state != "running" or number(props.get("force", b"\0")):
+            self.unplug(vm, function)
+        elif self.gives_back is not None:
+            threading.Timer(self.gives_back, self.gives, (vm, function)).start()
+        return 0, {}, {}
+
+    def gives(self, vm, function):
+        """The guest switches the slot off."""
+        with self.lock:
+            if function in [there for _, there in self.ports(vm)]:
+                self.unplug(vm, function)
+
+    def unplug(self, vm, function):
+        size = self.facts["function_size"]
+        for at, there in self.ports(vm):
+            if there == function:
+                vm.plan = vm.plan[:at] + struct.pack("<I", NOTHING) + vm.plan[at + 4:at + 8] + bytes(size - 8) + vm.plan[at + size:]
+        self.event(vm.name, "unplugged", "its port is empty")
 
     # -- what happens --
 

@@ -24,7 +24,7 @@ BLOCK = 2 * MIB
 NAME = re.compile(r"[a-z0-9-]{1,31}$")
 PAGE = pathlib.Path(__file__).parents[2] / "tools/bhcard/web/index.html"
 SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart", "devices",
-        "dma_trusted"}
+        "dma_trusted", "hotplug_ports"}
 REASONS = ["call", "ipi", "intc", "console", "register", "port", "cpuid", "nmi", "stop", "illegal"]
 KEPT_EVENTS, KEPT_CONSOLE = 256, 256 * 1024
 
@@ -103,6 +103,7 @@ class Vm:
         self.busy = None
         self.images = {"kernel": None, "initrd": None}
         self.cores, self.regions = [], []
+        self.ports = []  # what is in each
         self.output, self.written = bytearray(), 0
         self.started = None
         self.extra = collections.Counter()
@@ -112,6 +113,8 @@ class Vm:
         return {"name": self.name, "state": self.state if self.machine.connected else "unknown", "wanted": self.wanted,
                 "busy": self.busy, "kept": self.kept, "spec": self.spec, "images": self.images, "cores": self.cores,
                 "memory": sum(r["size"] for r in self.regions), "regions": self.regions, "restarts": 0,
+                "devices": [{"function": f, "vf": None, "guest": f"0000:{i + 1:02x}:00.0", "port": i}
+                            for i, f in enumerate(self.ports) if f], "hotplug_ports": len(self.ports),
                 "last_error": self.last_error, "console_dropped": 0, "api_socket": f"/run/bulkhead/{self.name}.sock"}
 
     def show(self, data):
@@ -139,6 +142,8 @@ class Machine:
         self.memory = list(memory)
         base, size = self.memory[-1]
         self.own = (base + size - BLOCK, BLOCK)
+        self.functions = {"0000:01:00.0", "0000:02:00.0"}
+        self.gives_back = 0.05  # seconds until a guest that is asked for a function gives it back; None: it never does
         self.slow = slow  # seconds that each step of a start or stop takes
         self.lock = threading.Condition()
         self.vms = {}
@@ -177,7 +182,8 @@ class Machine:
     def capacity(self):
         extents = self.free_extents()
         return {"cores_free": self.free_cores(), "memory_free": sum(e["size"] for e in extents), "extents": extents,
-                "vms_free": 16 - len(self.vms)}
+                "vms_free": 16 - len(self.vms),
+                "devices_free": sorted(self.functions - {f for vm in self.vms.values() for f in vm.ports})}
 
     # --- what happens ---
 
@@ -251,6 +257,7 @@ class Machine:
         try:
             if not vm.kept and not vm.regions:  # a stopped VM still owns what it had
                 vm.cores, vm.regions = self.plan(vm)
+                vm.ports = [None] * vm.spec.get("hotplug_ports", 0)
             for state in ("loading", "loaded"):
                 self.step(vm, state)
         except Refusal as refusal:
@@ -307,6 +314,36 @@ class Machine:
         del self.vms[vm.name]
         self.tell("deleted", vm)
 
+    def plug(self, vm, function):
+        self.must_be(vm, ("stopped", "running"), "given a device")
+        where = f"/vms/{vm.name}: devices: '{function}'"
+        if function not in self.functions:
+            raise Refusal(400, "BH_NO_DEVICE", f"{where} is not there")
+        for other in self.vms.values():
+            if function in other.ports:
+                raise Refusal(400, "BH_NO_DEVICE", f"{where} is a device of /vms/{other.name}")
+        if None not in vm.ports:
+            raise Refusal(409, "BH_TOO_MANY", f"{where} finds no free port; the VM has {len(vm.ports)} (hotplug-ports)")
+        vm.ports[vm.ports.index(None)] = function
+        self.tell("plugged", vm, function)
+
+    def unplug(self, vm, function, force):
+        """True: the guest was asked"""
+        self.must_be(vm, ("stopped", "running"), "asked for a device")
+        if function not in vm.ports:
+            raise Refusal(404, "BH_NO_DEVICE", f"{vm.name} has no '{function}' in a port")
+        asks = vm.state == "running" and not force
+        if not asks:
+            self.empty(vm, function)
+        elif self.gives_back is not None:
+            threading.Timer(self.gives_back, self.empty, (vm, function)).start()
+        return asks
+
+    def empty(self, vm, function):
+        with self.lock:
+            vm.ports = [None if there == function else there for there in vm.ports]
+            self.tell("unplugged", vm)
+
     def must_be(self, vm, states, verb):
         if not self.connected:
             raise Refusal(503, "BH_NOT_CONNECTED", f"{self.name} is not connected")
@@ -332,6 +369,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ("GET", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)", "vm"),
         ("DELETE", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)", "delete"),
         ("POST", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/(?P<verb>start|stop|abort|reset)", "act"),
+        ("POST", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/devices", "plug"),
+        ("DELETE", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/devices/(?P<function>.+)", "unplug"),
         ("PUT", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/images/(?P<image>kernel|initrd)", "upload"),
         ("GET", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/stats", "stats"),
         ("GET", r"/v1/machines/(?P<m>[^/]+)/vms/(?P<vm>[^/]+)/console", "console"),
@@ -471,6 +510,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with m.lock:
             getattr(m, verb)(vm, **({"grace": options["grace_ms"] / 1000} if options else {}))
             self.reply(200, vm.describe())
+
+    def plug(self, m, vm):
+        with m.lock:
+            m.plug(vm, json.loads(self.body())["function"])
+            self.reply(200, vm.describe())
+
+    def unplug(self, m, vm, function):
+        with m.lock:
+            if m.unplug(vm, function, self.query.get("force", "0") != "0"):
+                self.reply(202, vm.describe())
+            else:
+                self.head(204, "application/json")
 
     def upload(self, m, vm, image):
         if vm.state not in ("defined", "stopped"):

@@ -21,7 +21,7 @@ from rest_fixtures import ctl, fake, rest  # pylint: disable=unused-import
 
 COMMANDS = {"list": [], "info": ["web"], "create": ["web", "--cores", "1", "--memory", "64M", "--kernel", BHCTL], "start": ["web"],
             "stop": ["web"], "abort": ["web"], "reset": ["web"], "delete": ["web"], "console": ["web"], "logs": [],
-            "stats": ["web"], "events": [], "top": [], "plan": []}
+            "stats": ["web"], "events": [], "top": [], "plan": [], "device": ["list"]}
 
 MANIFEST = """/dts-v1/;
 / {
@@ -30,7 +30,7 @@ MANIFEST = """/dts-v1/;
 	vms {
 		web { cores = <1 2>; memory = "128M"; kernel = "Image"; initrd = "Image"; bootargs = "quiet"; };
 		db { core-count = <1>; memory = <0x0 0x8000000>; kernel = "Image"; console = "none"; autostart = <0>;
-			restart-limit = <0 0>; };
+			restart-limit = <0 0>; hotplug-ports = <1>; };
 	};
 };
 """
@@ -217,13 +217,15 @@ def test_create_says_nothing_and_uploads(ctl, tmp_path):
     initrd.write_bytes(b"x" * 5000)
     assert ctl.done("create", "web", "--core-count", "2", "--memory", "1G", "--kernel", ctl.kernel, "--initrd", initrd,
                     "--cmdline", "a=b c", "--no-console", "--restart", "always", "--restart-limit", "5,600", "--autostart",
-                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted") == ""
+                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted",
+                    "--hotplug-ports", "2") == ""
     vm = ctl.json("info", "web")
     assert vm["state"] == "defined"
     assert vm["spec"] == {"name": "web", "core_count": 2, "memory": "1G", "bootargs": "a=b c", "console": "none", "autostart": True,
                           "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600},
-                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True}
+                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True, "hotplug_ports": 2}
     assert re.search(r"^device: +0000:01:00.0$", ctl.done("info", "web"), re.M)
+    assert "hot plug:     2 ports\n" in ctl.done("info", "web")
     assert [vm["images"][i]["size"] for i in ("kernel", "initrd")] == [KERNEL_BYTES, 5000]
 
 
@@ -255,7 +257,7 @@ def test_manifest(ctl, tmp_path):
     assert (web["spec"], web["cores"], web["state"]) == ({"name": "web", "cores": [1, 2], "memory": "128M", "bootargs": "quiet",
                                                           "autostart": True}, [1, 2], "running")
     assert db["spec"] == {"name": "db", "core_count": 1, "memory": 128 * MIB, "console": "none", "autostart": False,
-                          "restart": {"policy": "never"}}
+                          "restart": {"policy": "never"}, "hotplug_ports": 1}
     assert web["images"]["initrd"]["size"] == KERNEL_BYTES
 
 
@@ -281,6 +283,7 @@ def test_the_demo_is_a_manifest(ctl, tmp_path):
     ("core-count = <1>;", "core-count = <1 2>;", "/vms/db: core-count: one cell is allowed"),
     ("<0x0 0x8000000>", "<1>", "/vms/db: memory: a string or two cells are allowed"),
     ("<0 0>", "<1>", "/vms/db: restart-limit: two cells are allowed"),
+    ("hotplug-ports = <1>", 'hotplug-ports = "one-port"', "/vms/db: hotplug-ports: one cell is allowed"),
     ('initrd = "Image";', 'initrd = "nothing";', "nothing: No such file or directory"),
     ('kernel = "Image"; console', "console", "/vms/db: kernel: this property is required"),
     ("web {", "Web {", "/vms/Web: a name is 1 to 31 of"),
@@ -415,11 +418,14 @@ BAD = [[], ["nonsense"], ["list", "extra"], ["start"], ["start", "Web"], ["start
        ["stop", "web", "--grace", "x"], ["stop", "web", "--grace", "-1"], ["stop", "web", "--grace", "601"],
        ["console"], ["console", "web", "--tail", "x"], ["console", "web", "--json"], ["events", "--since", "-1"],
        ["events", "--count", "0"], ["top", "--interval", "0"], ["top", "--count", "x"], ["plan", "--svg"], ["--socket"],
-       ["list", "--no-such-option"], ["create", "web", "--manifest", "x.dts"], ["stats"]]
+       ["list", "--no-such-option"], ["create", "web", "--manifest", "x.dts"], ["stats"], ["device"], ["device", "fly"],
+       ["device", "add", "web"], ["device", "remove"], ["device", "list", "a", "b"], ["device", "add", "web", "0000:01:00.0", "--force"],
+       ["device", "remove", "web", "0000:01:00.0", "--timeout", "-1"]]
 BAD_CREATE = [["--cores", "1;2"], ["--cores", ""], ["--cores", "3-1"], ["--cores", "1", "--core-count", "1"], ["--core-count", "0"],
               ["--memory", "64X"], ["--memory", "0M"], ["--memory", "-1"], ["--kernel", "/no/such/file"], ["--kernel", "/"],
               ["--initrd", "/no/such/file"], ["--restart", "sometimes"], ["--restart-limit", "3"],
-              ["--restart-limit", "0,60"], ["--boot-protocol", "bios"]]
+              ["--restart-limit", "0,60"], ["--boot-protocol", "bios"], ["--hotplug-ports", "5"],
+              ["--hotplug-ports", "x"]]
 
 
 @pytest.mark.parametrize("words", BAD, ids=" ".join)
@@ -496,7 +502,99 @@ def test_completion(ctl):
     assert complete(ctl, "list", "--machine", "") == ["rack1"]
     assert complete(ctl, "create", "x", "--restart", "o") == ["on-failure"]
     assert complete(ctl, "create", "x", "--cores", "") == []
+    assert complete(ctl, "device", "") == ["add", "remove", "list"]
+    assert complete(ctl, "device", "remove", "w") == ["web"]
+    assert {"--force", "--timeout"} <= set(complete(ctl, "device", "remove", "--"))
+    ctl.make("app", "--hotplug-ports", "1", "--start", cores="3")
+    ctl.done("device", "add", "app", FUNCTION)
+    assert complete(ctl, "device", "remove", "app", "") == [FUNCTION]
+    assert complete(ctl, "device", "add", "app", "") == []
     assert complete(ctl, "create", "x", "--kernel", ctl.kernel[:-2]) == [ctl.kernel]
+
+
+# --- hot plug ---
+
+FUNCTION, OTHER = "0000:01:00.0", "0000:02:00.0"
+
+
+@pytest.fixture
+def plugged(ctl):
+    """A VM that runs, with something in one of its two ports"""
+    ctl.make("web", "--hotplug-ports", "2", "--start")
+    assert ctl.done("device", "add", "web", FUNCTION) == ""
+    return ctl
+
+
+def test_device_list(plugged):
+    lines = [line.split() for line in plugged.done("device", "list", "web").splitlines()]
+    assert lines == [["VM", "PORT", "FUNCTION", "GUEST"], ["web", "0", FUNCTION, "0000:01:00.0"], ["web", "1", "-", "-"]]
+    plugged.make("db", cores="2")
+    assert plugged.done("device", "list") == plugged.done("device", "list", "web") and plugged.done("device", "list", "db") == ""
+    assert plugged.json("device", "list")[1] == {"vm": "web", "function": None, "vf": None, "guest": None, "port": 1}
+    assert re.search(rf"^port 0: +{FUNCTION}, in the guest at 0000:01:00.0\nport 1: +empty$", plugged.done("info", "web"), re.M)
+
+
+def test_free_devices(plugged):
+    free = re.findall(r"^free device: +(.*)$", plugged.done("info"), re.M)
+    assert OTHER in free and FUNCTION not in free
+
+
+def test_device_as_json(plugged):
+    assert [d["port"] for d in plugged.json("device", "add", "web", OTHER)["devices"]] == [0, 1]
+    assert [d["port"] for d in plugged.json("device", "remove", "web", FUNCTION)["devices"]] == [1]
+
+
+def test_device_remove_waits_for_the_guest(plugged):
+    assert plugged.done("device", "remove", "web", FUNCTION) == ""
+    assert plugged.json("info", "web")["devices"] == []
+    plugged.done("device", "add", "web", FUNCTION)
+    plugged.done("stop", "web")
+    assert plugged.json("info", "web")["devices"][0]["function"] == FUNCTION
+    assert plugged.done("device", "remove", "web", FUNCTION) == ""
+
+
+def keeper(rest):
+    """Whose guests give nothing back"""
+    (rest.hypervisor if BHCARD else rest.machines["rack1"]).gives_back = None
+
+
+def test_device_remove_of_a_guest_that_keeps_it(rest, plugged):
+    keeper(rest)
+    assert plugged.fails(1, "device", "remove", "--timeout", "0.3", "web", FUNCTION) == (
+        f"bhctl: web has not given {FUNCTION} back within 0.3 s; --force takes it without asking")
+    assert plugged.json("info", "web")["devices"][0]["function"] == FUNCTION
+    assert plugged.done("device", "remove", "--force", "web", FUNCTION) == ""
+    assert plugged.json("info", "web")["devices"] == []
+
+
+def test_device_remove_while_the_vm_stops(rest, plugged):
+    keeper(rest)
+    child = plugged.start("device", "remove", "web", FUNCTION)
+    time.sleep(0.5)
+    plugged.done("stop", "web")
+    assert child.communicate(timeout=20)[1] == f"bhctl: web is stopped and has not given {FUNCTION} back; remove it again\n"
+    assert child.returncode == 1
+
+
+def test_device_remove_shows_how_long_it_waits(rest, plugged):
+    keeper(rest)
+    child = pexpect.spawn(BHCTL, ["device", "remove", "--timeout", "2", "web", FUNCTION], env=plugged.environment, timeout=20)
+    child.expect(r"web may give it back +\[\.*\] +\d+%  0 of 2 s")
+    child.expect_exact("\r\x1b[K")
+    child.expect_exact("--force takes it")
+    child.expect(pexpect.EOF)
+
+
+def test_device_is_refused(plugged):
+    plugged.make("db", cores="2")
+    assert "db is defined" in plugged.fails(1, "device", "add", "db", OTHER)
+    plugged.done("start", "db")
+    assert "the VM has 0 (hotplug-ports)" in plugged.fails(1, "device", "add", "db", OTHER)
+    assert "is a device of /vms/web" in plugged.fails(1, "device", "add", "web", FUNCTION)
+    assert "is not there" in plugged.fails(1, "device", "add", "web", "0000:0e:00.0")
+    assert plugged.fails(1, "device", "remove", "db", FUNCTION) == f"bhctl: db has no '{FUNCTION}' in a port"
+    assert plugged.fails(1, "device", "remove", "none", FUNCTION) == "bhctl: there is no VM 'none'"
+    assert plugged.fails(1, "device", "list", "none") == "bhctl: there is no VM 'none'"
 
 
 # --- no connection ---

@@ -100,6 +100,14 @@ def test_each_vm_has_one_colour(page, ctl):
     assert [len(c) for c in colours] == [1, 1] and colours[0] != colours[1]
 
 
+def test_devices_in_ports(page, ctl):
+    ctl.make("web", "--hotplug-ports", "1", "--start")
+    ctl.done("device", "add", "web", "0000:01:00.0")
+    page.wait("document.querySelector('#device-list').textContent === '0000:01:00.0: web, port 0'")
+    ctl.done("device", "remove", "web", "0000:01:00.0")
+    page.wait("document.querySelector('#devices').hidden")
+
+
 def test_memory_far_apart_has_bars_of_its_own(browser, tmp_path):
     server = FakeRest(str(tmp_path / "far.sock"), [Machine("rack1", memory=((0, 512 * MIB), (1 << 36, 1024 * MIB)))])
     try:

@@ -10,7 +10,8 @@
 #include <bulkhead/version.h>
 
 #include "card.h"
-#include "op.h"
+#include "device.h"
+#include "text.h"
 
 #define POWER_BUTTON_MS 60000
 
@@ -73,6 +74,46 @@ static const char *state_word(const struct vm *vm)
 	}
 }
 
+/* What its client calls function @name of @vm, which is in a port. */
+static const char *id_of(const struct vm *vm, const char *name)
+{
+	const char *id;
+	json_t *function;
+
+	json_object_foreach(vm->ch_ids, id, function)
+	{
+		if (strcmp(json_string_value(function), name) == 0)
+			return id;
+	}
+	return name;
+}
+
+/* Beside the devices that @config names, those in ports. */
+static json_t *with_plugged(json_t *config, const struct vm *vm)
+{
+	const struct plan_vm *plan = vm_plan_of(vm);
+	json_t *devices = json_object_get(config, "devices");
+	json_t *plugged = json_array();
+
+	for (uint32_t i = plan ? plan->nfunctions - plan->nports : 0; plan && i < plan->nfunctions;
+	     i++) {
+		char path[64] = "/sys/bus/pci/devices/";
+		char *name = path + strlen(path);
+
+		if (plan->function[i].function == MACHINE_NONE)
+			continue;
+		device_name(vm->host->facts.machine.function[plan->function[i].function].id, name);
+		json_array_append_new(plugged,
+				      json_pack("{s:s, s:s}", "path", path, "id", id_of(vm, name)));
+	}
+	if (json_is_array(devices))
+		json_array_extend(devices, plugged);
+	else if (json_array_size(plugged) != 0)
+		json_object_set(config, "devices", plugged);
+	json_decref(plugged);
+	return config;
+}
+
 static json_t *config_of(const struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan_of(vm);
@@ -80,10 +121,12 @@ static json_t *config_of(const struct vm *vm)
 	uint64_t memory = plan ? plan_vm_memory(plan) : vm->spec.vm.memory;
 
 	if (vm->ch)
-		return json_incref(vm->ch);
-	return json_pack("{s:{s:i, s:i}, s:{s:I}, s:{s:s, s:s}}", "cpus", "boot_vcpus", cores,
-			 "max_vcpus", cores, "memory", "size", (json_int_t)memory, "payload",
-			 "kernel", vm->image[0].sha256, "cmdline", vm->spec.vm.bootargs);
+		return with_plugged(json_deep_copy(vm->ch), vm);
+	return with_plugged(json_pack("{s:{s:i, s:i}, s:{s:I}, s:{s:s, s:s}}", "cpus", "boot_vcpus",
+				      cores, "max_vcpus", cores, "memory", "size",
+				      (json_int_t)memory, "payload", "kernel", vm->image[0].sha256,
+				      "cmdline", vm->spec.vm.bootargs),
+			    vm);
 }
 
 static void info(struct ch *ch, struct call *call)
@@ -189,7 +232,7 @@ static bool create_from(struct ch *ch, const json_t *config, struct fail *fail)
 
 	if (!vm->is_ours || !vm->spec.is_bare)
 		return fail_with(fail, 500, "BH_DUPLICATE", "VM is already created");
-	spec = ch_spec(vm->name, config, fail);
+	spec = ch_spec(vm->json, config, fail);
 	if (!spec)
 		return false;
 	good = vm_may_change(vm, fail) && spec_read(spec, &checked, fail) &&
@@ -237,6 +280,120 @@ static void delete (struct ch *ch, struct call *call)
 	op_begin(ch->vm, OP_CLEAR, 0, done, call);
 }
 
+/* ---- Hot plug ---- */
+
+struct adding {
+	struct call *call;
+	struct host *host;
+	char vm[MANIFEST_NAME_MAX + 1];
+	char device[MANIFEST_DEVICE_MAX + 1];
+	json_t *id; /* as its client calls it; may be NULL */
+};
+
+/* The name is written down: it is all by which its client will know the function. */
+static void keep_id(struct vm *vm, const json_t *id, const char *name)
+{
+	struct fail ignored;
+	const char *old;
+	json_t *function;
+	void *next;
+
+	if (!vm->ch_ids)
+		vm->ch_ids = json_object();
+	json_object_foreach_safe(vm->ch_ids, next, old, function)
+	{
+		if (!device_in_port(vm, json_string_value(function)) ||
+		    strcmp(json_string_value(function), name) == 0)
+			json_object_del(vm->ch_ids, old);
+	}
+	if (id)
+		json_object_set_new(vm->ch_ids, json_string_value(id), json_string(name));
+	host_save(vm->host, &ignored);
+}
+
+static void added(void *context, const struct fail *fail)
+{
+	struct adding *a = context;
+	struct vm *vm = host_find(a->host, a->vm);
+	const struct plan_function *f = vm && !fail ? device_in_port(vm, a->device) : NULL;
+	char name[DEVICE_NAME], bdf[DEVICE_NAME];
+
+	if (fail) {
+		ch_fail(a->call, fail);
+	} else if (!f) {
+		call_empty(a->call, 204);
+	} else {
+		device_name(vm->host->facts.machine.function[f->function].id, name);
+		device_name(f->id, bdf);
+		keep_id(vm, a->id, name);
+		call_json(a->call, 200, json_pack("{s:s, s:s}", "id", id_of(vm, name), "bdf", bdf));
+	}
+	json_decref(a->id);
+	free(a);
+}
+
+/* The function in a port of @vm that its client calls @id, by the function's own name; @id itself where it gave it none. */
+static const char *named_by(const struct vm *vm, const char *id)
+{
+	const char *function = json_string_value(json_object_get(vm->ch_ids, id));
+
+	return function ? function : id;
+}
+
+static bool begin_adding(struct ch *ch, struct call *call, const json_t *body, struct fail *fail)
+{
+	json_t *name = ch_device(body, fail);
+	const char *id = json_string_value(json_object_get(body, "id"));
+	struct adding *a = NULL;
+	bool good = false;
+
+	if (!name)
+		return false;
+	if (id && device_in_port(ch->vm, named_by(ch->vm, id)))
+		fail_with(fail, 500, "BH_DUPLICATE", "a device is called '%.63s' already", id);
+	else if (!(a = calloc(1, sizeof(*a))))
+		fail_with(fail, FAIL_DISK, "out of memory");
+	if (a) {
+		good = true;
+		a->call = call;
+		a->host = ch->vm->host;
+		memcpy(a->vm, ch->vm->name, sizeof(a->vm));
+		text_copy(a->device, sizeof(a->device), json_string_value(name));
+		a->id = id ? json_string(id) : NULL;
+		device_plug(ch->vm, json_string_value(name), added, a);
+	}
+	json_decref(name);
+	return good;
+}
+
+static void add_device(struct ch *ch, struct call *call)
+{
+	struct fail fail;
+	json_t *body = call_body(call, NULL, &fail);
+
+	if (!body || !begin_adding(ch, call, body, &fail))
+		ch_fail(call, &fail);
+	json_decref(body);
+}
+
+/* As Cloud Hypervisor has it, the guest is asked, and the answer does not wait for it. */
+static void remove_device(struct ch *ch, struct call *call)
+{
+	static const struct member known[] = {{"id", 's'}};
+	struct fail fail;
+	json_t *body = call_body(call, NULL, &fail);
+	const char *id = json_string_value(json_object_get(body, "id"));
+	bool good = body && members_valid(body, known, ARRAY_SIZE(known), "device", &fail);
+
+	if (good && !id)
+		good = fail_with(&fail, FAIL_REQUEST, "device: id: it is missing");
+	if (good)
+		device_unplug(ch->vm, named_by(ch->vm, id), false, done, call);
+	else
+		ch_fail(call, &fail);
+	json_decref(body);
+}
+
 /* ---- Who answers what ---- */
 
 static const struct endpoint {
@@ -264,7 +421,7 @@ static const struct endpoint {
 	 "a partition has its cores and memory for as long as it exists"},
 	{"vm.resize-zone", EVHTTP_REQ_PUT, false, NULL, "a partition's memory does not change"},
 	{"vm.resize-disk", EVHTTP_REQ_PUT, false, NULL, "there are no emulated disks"},
-	{"vm.add-device", EVHTTP_REQ_PUT, false, NULL, "devices are given when a VM is planned"},
+	{"vm.add-device", EVHTTP_REQ_PUT, true, add_device, NULL},
 	{"vm.add-user-device", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
 	{"vm.add-disk", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
 	{"vm.add-fs", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
@@ -272,7 +429,7 @@ static const struct endpoint {
 	{"vm.add-net", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
 	{"vm.add-vsock", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
 	{"vm.add-vdpa", EVHTTP_REQ_PUT, false, NULL, "there are no emulated devices"},
-	{"vm.remove-device", EVHTTP_REQ_PUT, false, NULL, "devices are given when a VM is planned"},
+	{"vm.remove-device", EVHTTP_REQ_PUT, true, remove_device, NULL},
 	{"vm.snapshot", EVHTTP_REQ_PUT, false, NULL, "nobody can read a partition's memory"},
 	{"vm.restore", EVHTTP_REQ_PUT, false, NULL, "nobody can write a partition's memory"},
 	{"vm.coredump", EVHTTP_REQ_PUT, false, NULL, "nobody can read a partition's memory"},

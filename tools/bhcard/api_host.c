@@ -95,6 +95,8 @@ static const struct route {
 	{EVHTTP_REQ_POST, "v1/machines/*/vms/*/stop", api_vm_stop},
 	{EVHTTP_REQ_POST, "v1/machines/*/vms/*/abort", api_vm_abort},
 	{EVHTTP_REQ_POST, "v1/machines/*/vms/*/reset", api_vm_reset},
+	{EVHTTP_REQ_POST, "v1/machines/*/vms/*/devices", api_device_post},
+	{EVHTTP_REQ_DELETE, "v1/machines/*/vms/*/devices/*", api_device_delete},
 	{EVHTTP_REQ_GET, "v1/machines/*/vms/*/stats", api_vm_stats},
 	{EVHTTP_REQ_GET, "v1/machines/*/vms/*/console", api_console_get},
 	{EVHTTP_REQ_POST, "v1/machines/*/vms/*/console", api_console_post},

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "card.h"
-#include "op.h"
+#include "device.h"
+#include "text.h"
 
 #define GRACE_MAX_MS 600000
 
@@ -43,6 +44,7 @@ struct waiting {
 	struct call *call;
 	struct host *host;
 	char vm[MANIFEST_NAME_MAX + 1];
+	char device[MANIFEST_DEVICE_MAX + 1]; /* that is unplugged */
 };
 
 static struct waiting *wait_for(struct card *card, struct call *call, struct vm *vm)
@@ -53,7 +55,7 @@ static struct waiting *wait_for(struct card *card, struct call *call, struct vm 
 		call_empty(call, 500);
 		return NULL;
 	}
-	*w = (struct waiting){card, call, vm->host, ""};
+	*w = (struct waiting){.card = card, .call = call, .host = vm->host};
 	memcpy(w->vm, vm->name, sizeof(w->vm));
 	return w;
 }
@@ -143,6 +145,54 @@ void api_vm_stop(struct card *card, struct call *call, struct host *host, struct
 		begin(card, call, vm, OP_STOP, grace_ms);
 	else
 		call_fail(call, &fail);
+}
+
+/* ---- Hot plug ---- */
+
+void api_device_post(struct card *card, struct call *call, struct host *host, struct vm *vm)
+{
+	static const struct member known[] = {{"function", 's'}};
+	struct fail fail;
+	json_t *body = call_body(call, NULL, &fail);
+	const char *function = json_string_value(json_object_get(body, "function"));
+	bool good = body && members_valid(body, known, ARRAY_SIZE(known), "device", &fail);
+	struct waiting *w = NULL;
+
+	(void)host;
+	if (good && !function)
+		good = fail_with(&fail, FAIL_REQUEST, "device: function: it is missing");
+	if (!good)
+		call_fail(call, &fail);
+	else if ((w = wait_for(card, call, vm)))
+		device_plug(vm, function, done, w);
+	json_decref(body);
+}
+
+/* The guest may have been asked only. */
+static void unplugged(void *context, const struct fail *fail)
+{
+	struct waiting *w = context;
+	struct vm *vm = host_find(w->host, w->vm);
+
+	if (fail)
+		call_fail(w->call, fail);
+	else if (vm && device_in_port(vm, w->device))
+		call_json(w->call, 202, view_vm(w->card, vm));
+	else
+		call_empty(w->call, 204);
+	free(w);
+}
+
+void api_device_delete(struct card *card, struct call *call, struct host *host, struct vm *vm)
+{
+	const char *force = call_query(call, "force");
+	struct waiting *w = wait_for(card, call, vm);
+
+	(void)host;
+	if (!w)
+		return;
+	text_copy(w->device, sizeof(w->device), call->part[6]);
+	device_unplug(vm, call->part[6], force && strcmp(force, "0") != 0, unplugged, w);
 }
 
 /* ---- Stats ---- */

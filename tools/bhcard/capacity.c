@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a machine is nobody's, in the plan that is in use. */
 #include "card.h"
+#include "device.h"
 
 static bool is_core_free(const struct host *host, uint32_t core)
 {
@@ -65,6 +66,47 @@ static uint64_t add_gaps(const struct plan *plan, const struct machine_memory *m
 	return total;
 }
 
+static bool is_owned(const struct plan *plan, uint32_t function)
+{
+	for (uint32_t i = 0; i < plan->nvms * PLAN_MAX_FUNCTIONS; i++) {
+		const struct plan_vm *vm = &plan->vm[i / PLAN_MAX_FUNCTIONS];
+
+		if (i % PLAN_MAX_FUNCTIONS < vm->nfunctions &&
+		    vm->function[i % PLAN_MAX_FUNCTIONS].function == function)
+			return true;
+	}
+	return false;
+}
+
+/* It can be given, and nothing that cannot be kept apart from it is the machine's or a VM's. */
+static bool is_function_free(const struct host *host, uint32_t function)
+{
+	const struct machine *machine = &host->facts.machine;
+	const struct machine_function *f = &machine->function[function];
+
+	if ((f->flags & ~FUNCTION_VF) != FUNCTION_FLR)
+		return false;
+	for (uint32_t i = 0; i < machine->nfunctions; i++) {
+		if (machine->function[i].group == f->group &&
+		    ((machine->function[i].flags & FUNCTION_HOST) || is_owned(&host->plan, i)))
+			return false;
+	}
+	return true;
+}
+
+static json_t *free_functions(const struct host *host)
+{
+	json_t *list = json_array();
+	char name[DEVICE_NAME];
+
+	for (uint32_t i = 0; i < host->facts.machine.nfunctions; i++) {
+		device_name(host->facts.machine.function[i].id, name);
+		if (is_function_free(host, i))
+			json_array_append_new(list, json_string(name));
+	}
+	return list;
+}
+
 json_t *view_capacity(const struct host *host)
 {
 	const struct machine *machine = &host->facts.machine;
@@ -81,6 +123,7 @@ json_t *view_capacity(const struct host *host)
 		memory += add_gaps(&host->plan, &machine->memory[i], extents);
 	for (uint32_t i = 0; i < host->plan.nvms; i++)
 		vms -= !plan_vm_vacant(&host->plan.vm[i]);
-	return json_pack("{s:o, s:I, s:o, s:i}", "cores_free", cores, "memory_free",
-			 (json_int_t)memory, "extents", extents, "vms_free", vms);
+	return json_pack("{s:o, s:I, s:o, s:i, s:o}", "cores_free", cores, "memory_free",
+			 (json_int_t)memory, "extents", extents, "vms_free", vms, "devices_free",
+			 free_functions(host));
 }

@@ -52,7 +52,8 @@ extern const struct http_site api_host_site; /* its context is the card */
 typedef void api_fn(struct card *card, struct call *call, struct host *host, struct vm *vm);
 
 api_fn api_vms_get, api_vms_post, api_vm_get, api_vm_delete, api_vm_start, api_vm_stop,
-	api_vm_abort, api_vm_reset, api_vm_stats, api_console_post;
+	api_vm_abort, api_vm_reset, api_vm_stats, api_console_post, api_device_post,
+	api_device_delete;
 
 /* ---- api_stream.c ---- */
 
@@ -73,7 +74,13 @@ extern const struct host_hooks api_ch_hooks; /* their context is the card */
 /* Where @vm's socket is. */
 void api_ch_path(const struct card *card, const struct vm *vm, char *out, size_t size);
 
-/* A VmSpec for Cloud Hypervisor's @config; NULL with @fail. The caller drops the reference. */
-json_t *ch_spec(const char *name, const json_t *config, struct fail *fail);
+/*
+ * A VmSpec for Cloud Hypervisor's @config; NULL with @fail. Ports are none of its: @bare, what the VM is before, has
+ * them. The caller drops the reference.
+ */
+json_t *ch_spec(const json_t *bare, const json_t *config, struct fail *fail);
+
+/* The function that @device, a DeviceConfig, names by a path in sysfs; NULL with @fail. The caller drops the reference. */
+json_t *ch_device(const json_t *device, struct fail *fail);
 
 #endif

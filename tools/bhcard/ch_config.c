@@ -82,7 +82,28 @@ static bool check_payload(const json_t *payload, struct fail *fail)
 	return true;
 }
 
-/* DeviceConfigs, of which a path in sysfs names the function, as names. */
+json_t *ch_device(const json_t *device, struct fail *fail)
+{
+	static const char *const known[4] = {"path", "id", "", ""};
+	const char *path = json_string_value(json_object_get(device, "path"));
+	const json_t *id = json_object_get(device, "id");
+	size_t end = path ? strlen(path) : 0, begin;
+
+	if (!path || (id && !json_is_null(id) && !json_is_string(id))) {
+		fail_with(fail, FAIL_REQUEST, "devices: %s: a string is wanted",
+			  path ? "id" : "path");
+		return NULL;
+	}
+	if (!check(device, "devices", known, fail))
+		return NULL;
+	while (end > 0 && path[end - 1] == '/')
+		end--;
+	for (begin = end; begin > 0 && path[begin - 1] != '/';)
+		begin--;
+	return json_stringn(path + begin, end - begin);
+}
+
+/* DeviceConfigs as names. */
 static json_t *device_names(const json_t *devices, struct fail *fail)
 {
 	json_t *names = json_array(), *device;
@@ -90,23 +111,19 @@ static json_t *device_names(const json_t *devices, struct fail *fail)
 
 	json_array_foreach((json_t *)devices, i, device)
 	{
-		static const char *const known[4] = {"path", "id", "", ""};
-		const char *path = json_string_value(json_object_get(device, "path"));
-		const char *slash = path ? strrchr(path, '/') : NULL;
+		json_t *name = ch_device(device, fail);
 
-		if (path && check(device, "devices", known, fail)) {
-			json_array_append_new(names, json_string(slash ? slash + 1 : path));
+		if (name) {
+			json_array_append_new(names, name);
 			continue;
 		}
-		if (!path)
-			fail_with(fail, FAIL_REQUEST, "devices: path: a string is wanted");
 		json_decref(names);
 		return NULL;
 	}
 	return names;
 }
 
-json_t *ch_spec(const char *name, const json_t *config, struct fail *fail)
+json_t *ch_spec(const json_t *bare, const json_t *config, struct fail *fail)
 {
 	static const char *const top[4] = {"cpus", "memory", "payload", "devices"};
 	static const char *const cpu[4] = {"boot_vcpus", "max_vcpus", "", ""};
@@ -128,7 +145,9 @@ json_t *ch_spec(const char *name, const json_t *config, struct fail *fail)
 		json_t *devices = device_names(json_object_get(config, "devices"), fail);
 
 		if (vcpus == max_vcpus && devices)
-			return json_pack("{s:s, s:I, s:I, s:s, s:o}", "name", name, "core_count",
+			return json_pack("{s:O, s:O*, s:I, s:I, s:s, s:o}", "name",
+					 json_object_get(bare, "name"), "hotplug_ports",
+					 json_object_get(bare, "hotplug_ports"), "core_count",
 					 (json_int_t)vcpus, "memory", (json_int_t)size, "bootargs",
 					 cmdline ? cmdline : "", "devices", devices);
 		json_decref(devices);

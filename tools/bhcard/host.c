@@ -112,6 +112,7 @@ static void free_vm(struct vm *vm)
 	spool_close(vm->console);
 	json_decref(vm->json);
 	json_decref(vm->ch);
+	json_decref(vm->ch_ids);
 	free(vm);
 }
 

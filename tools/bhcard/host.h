@@ -51,6 +51,7 @@ struct vm {
 	bool is_ours; /* false: somebody else's, found on the machine */
 	json_t *json; /* VmSpec */
 	json_t *ch; /* VmConfig, when it was created by Cloud Hypervisor's API */
+	json_t *ch_ids; /* the names that API gave to functions in ports: {id: function} */
 	struct spec spec;
 	bool want_running;
 	enum vm_phase phase;
@@ -69,6 +70,8 @@ struct vm {
 
 	/* What is being done. */
 	struct op *op;
+	bool is_plugging; /* a plug or unplug is on its way */
+	uint64_t ports_rest_until; /* as now_ms(): its guest may not look at them before */
 	bool is_asking; /* an info is on its way */
 	bool ask_again;
 	enum ending ending;

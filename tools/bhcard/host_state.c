@@ -30,11 +30,12 @@ static json_t *vm_state(const struct vm *vm)
 	char boot_id[BOOT_ID_HEX];
 
 	put_boot_id(vm, boot_id);
-	return json_pack("{s:O, s:O?, s:b, s:s, s:s, s:{s:o, s:o}, s:s, s:s}", "spec", vm->json,
-			 "ch", vm->ch, "want_running", vm->want_running, "phase", phases[vm->phase],
-			 "leaving", leavings[vm->leaving], "images", images[0],
-			 image_state(&vm->image[0]), images[1], image_state(&vm->image[1]),
-			 "planned", vm->planned, "boot_id", boot_id);
+	return json_pack("{s:O, s:O?, s:O?, s:b, s:s, s:s, s:{s:o, s:o}, s:s, s:s}", "spec",
+			 vm->json, "ch", vm->ch, "ch_ids", vm->ch_ids, "want_running",
+			 vm->want_running, "phase", phases[vm->phase], "leaving",
+			 leavings[vm->leaving], "images", images[0], image_state(&vm->image[0]),
+			 images[1], image_state(&vm->image[1]), "planned", vm->planned, "boot_id",
+			 boot_id);
 }
 
 /* Of a VM that is not ours: that it is to end. */
@@ -101,12 +102,14 @@ static void restore_rest(struct vm *vm, const json_t *json)
 {
 	const char *planned = json_string_value(json_object_get(json, "planned"));
 	const json_t *ch = json_object_get(json, "ch");
+	const json_t *ids = json_object_get(json, "ch_ids");
 
 	vm->is_ours = true;
 	vm->want_running = json_is_true(json_object_get(json, "want_running"));
 	vm->phase = (enum vm_phase)read_word(json, "phase", phases);
 	vm->leaving = (enum vm_leaving)read_word(json, "leaving", leavings);
 	vm->ch = json_is_object(ch) ? json_deep_copy(ch) : NULL;
+	vm->ch_ids = json_is_object(ids) ? json_deep_copy(ids) : NULL;
 	for (unsigned int i = 0; i < 2; i++)
 		read_image(json_object_get(json_object_get(json, "images"), images[i]),
 			   &vm->image[i]);

@@ -6,8 +6,7 @@
 #include <event2/event.h>
 #include <libfdt.h>
 
-#include "host.h"
-#include "op.h"
+#include "device.h"
 #include "text.h"
 
 /* ---- Info of one VM ---- */
@@ -32,23 +31,26 @@ static bool read_state(const void *tree, int node, struct vm *vm)
 	return false;
 }
 
-static bool is_sane(const struct plan_vm *plan, const char *name)
+static bool is_sane(const struct plan_vm *plan, const char *name, const struct machine *machine)
 {
 	return strncmp(plan->name, name, sizeof(plan->name)) == 0 && plan->ncores >= 1 &&
-	       plan->ncores <= CONFIG_MAX_CPUS && plan->nregions <= CONFIG_MAX_REGIONS_PER_VM;
+	       plan->ncores <= CONFIG_MAX_CPUS && plan->nregions <= CONFIG_MAX_REGIONS_PER_VM &&
+	       devices_are_sane(plan, machine);
 }
 
 static bool read_info(const void *tree, struct vm *vm)
 {
 	struct plan *plan = &vm->host->plan;
+	struct plan_vm told;
 	uint32_t size = 0;
 	const void *bytes = tree_bytes(tree, 0, "plan", &size);
 
-	if (!bytes || size != sizeof(struct plan_vm) || !read_state(tree, 0, vm))
+	if (!bytes || size != sizeof(told))
 		return false;
-	memcpy(&plan->vm[vm->slot], bytes, size);
-	if (!is_sane(&plan->vm[vm->slot], vm->name))
+	memcpy(&told, bytes, size); /* aligned */
+	if (!is_sane(&told, vm->name, &vm->host->facts.machine) || !read_state(tree, 0, vm))
 		return false;
+	plan->vm[vm->slot] = told;
 	if (plan->nvms <= vm->slot)
 		plan->nvms = vm->slot + 1;
 	tree_u32(tree, 0, "restarts", &vm->kept_restarts);

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "delivery.h"
+#include "device.h"
 #include "text.h"
 
 struct op {
@@ -226,9 +227,13 @@ static void created(struct op *op)
 	give_up(op, &fail);
 }
 
+/* What is in the ports comes and goes, and the VM stays the one that was created. */
 static void plan_digest(const struct plan_vm *plan, char out[DIGEST_HEX])
 {
-	digest_of(plan, sizeof(*plan), out);
+	struct plan_vm created = *plan;
+
+	devices_unplug_all(&created);
+	digest_of(&created, sizeof(created), out);
 }
 
 /* Makes the plan of the VM in the plan that is in use. */
@@ -428,7 +433,8 @@ static void left(struct op *op)
 	if (forget) {
 		host_remove(vm);
 	} else {
-		json_t *bare = json_pack("{s:s}", "name", vm->name);
+		json_t *bare = json_pack("{s:s, s:O*}", "name", vm->name, "hotplug_ports",
+					 json_object_get(vm->json, "hotplug_ports"));
 
 		memset(vm->image, 0, sizeof(vm->image));
 		vm_configure(vm, bare, NULL, &fail);
@@ -465,10 +471,10 @@ static void run(struct op *op)
 		break;
 	case OP_STOP:
 	case OP_ABORT:
-		if (vm->is == IS_ABSENT || vm->is == IS_STOPPED)
-			succeed(op); /* it was about to be started again */
-		else if (op->has_grace && vm->grace_until != 0)
-			succeed(op); /* vm_settle() waits */
+		/* It was about to be started again; or vm_settle() waits. */
+		if (vm->is == IS_ABSENT || vm->is == IS_STOPPED ||
+		    (op->has_grace && vm->grace_until != 0))
+			succeed(op);
 		else
 			stop(op, stopped);
 		break;

@@ -81,10 +81,12 @@ bool members_valid(const json_t *object, const struct member *known, size_t coun
 static bool check_shape(const json_t *json, struct fail *fail)
 {
 	static const struct member known[] = {
-		{"name", 's'},	   {"cores", 'a'},	   {"core_count", 'i'},	 {"memory", 'm'},
-		{"bootargs", 's'}, {"boot_protocol", 's'}, {"console", 's'},	 {"autostart", 'b'},
-		{"restart", 'o'},  {"devices", 'a'},	   {"dma_trusted", 'b'},
+		{"name", 's'},	  {"cores", 'a'},	{"core_count", 'i'},
+		{"memory", 'm'},  {"bootargs", 's'},	{"boot_protocol", 's'},
+		{"console", 's'}, {"autostart", 'b'},	{"restart", 'o'},
+		{"devices", 'a'}, {"dma_trusted", 'b'}, {"hotplug_ports", 'i'},
 	};
+	json_int_t ports;
 	const char *name;
 	json_t *core, *device;
 	size_t i;
@@ -106,6 +108,10 @@ static bool check_shape(const json_t *json, struct fail *fail)
 		if (!json_is_string(device))
 			return fail_with(fail, FAIL_REQUEST, "VM: devices: strings are wanted");
 	}
+	ports = json_integer_value(json_object_get(json, "hotplug_ports"));
+	if (ports < 0 || ports > PLAN_MAX_PORTS)
+		return fail_with(fail, FAIL_REQUEST, "VM: hotplug_ports: 0 to %d are allowed",
+				 PLAN_MAX_PORTS);
 	return true;
 }
 
@@ -208,6 +214,7 @@ static int put_properties(void *tree, const json_t *json)
 		{"bootargs", "bootargs"},
 		{"boot_protocol", "boot-protocol"},
 		{"console", "console"},
+		{"hotplug_ports", "hotplug-ports"},
 	};
 	int error = put_text(tree, "kernel", SPEC_KERNEL);
 
@@ -270,6 +277,7 @@ bool spec_read(const json_t *json, struct spec *spec, struct fail *fail)
 	if (!check_shape(json, fail) || !read_restart(json, &spec->restart, fail))
 		return false;
 	spec->autostart = json_is_true(json_object_get(json, "autostart"));
-	spec->is_bare = json_object_size(json) == 1;
+	spec->is_bare =
+		json_object_size(json) == 1 + (json_object_get(json, "hotplug_ports") != NULL);
 	return spec->is_bare || read_manifest(json, spec, fail);
 }

@@ -11,7 +11,7 @@
 #include "policy.h"
 
 struct spec {
-	bool is_bare; /* a name alone: not configured yet */
+	bool is_bare; /* a name alone, or with its number of ports: not configured yet */
 	bool autostart;
 	struct manifest_vm vm; /* initrd is empty: whether there is one, its image tells */
 	struct restart_rule restart;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "card.h"
-#include "op.h"
+#include "device.h"
 
 json_t *view_fail(const struct fail *fail)
 {
@@ -70,6 +70,32 @@ json_t *view_machine(const struct host *host)
 
 /* ---- A VM ---- */
 
+/* @port: -1 for a function that is in none. */
+static json_t *device(const struct machine *machine, const struct plan_function *f, int64_t port)
+{
+	char name[DEVICE_NAME], guest[DEVICE_NAME], vf[DEVICE_VF_NAME];
+	bool is_vf = device_vf_name(machine, f->function, vf);
+
+	device_name(machine->function[f->function].id, name);
+	device_name(f->id, guest);
+	return json_pack("{s:s, s:s?, s:s, s:o}", "function", name, "vf", is_vf ? vf : NULL,
+			 "guest", guest, "port", port < 0 ? json_null() : json_integer(port));
+}
+
+static json_t *devices_of(const struct vm *vm, const struct plan_vm *plan)
+{
+	json_t *devices = json_array();
+
+	for (uint32_t i = 0; plan && i < plan->nfunctions; i++) {
+		int64_t port = (int64_t)i + plan->nports - plan->nfunctions;
+
+		if (plan->function[i].function != MACHINE_NONE)
+			json_array_append_new(devices, device(&vm->host->facts.machine,
+							      &plan->function[i], port));
+	}
+	return devices;
+}
+
 static void add_plan(json_t *json, const struct vm *vm)
 {
 	const struct plan_vm *plan = vm_plan_of(vm);
@@ -88,6 +114,8 @@ static void add_plan(json_t *json, const struct vm *vm)
 	}
 	json_object_set_new(json, "cores", cores);
 	json_object_set_new(json, "regions", regions);
+	json_object_set_new(json, "devices", devices_of(vm, plan));
+	json_object_set_new(json, "hotplug_ports", json_integer(plan ? plan->nports : 0));
 	json_object_set_new(json, "memory",
 			    json_integer(plan ? (json_int_t)plan_vm_memory(plan) : 0));
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands that look: list, info, stats."""
 from ctl.client import Client, Refused, Usage, path_of
-from ctl.words import cores_of, cores_text, memory_of, note, printable, show_json, size_text, table, time_text
+from ctl.words import cores_of, cores_text, count_text, memory_of, note, printable, show_json, size_text, table, time_text
 
 
 class Session:
@@ -71,6 +71,8 @@ def machine_lines(machine, capacity):
         largest = max((e["size"] for e in capacity["extents"]), default=0)
         yield "free memory", f"{size_text(capacity['memory_free'])}, {size_text(largest)} in the largest extent"
         yield "free VMs", capacity["vms_free"]
+        for name in capacity.get("devices_free") or []:
+            yield "free device", name
 
 
 def spec_lines(spec):
@@ -80,11 +82,19 @@ def spec_lines(spec):
         yield "device", name
     if spec.get("dma_trusted"):
         yield "DMA", "TRUSTED: no IOMMU need check its functions"
+    if spec.get("hotplug_ports"):
+        yield "hot plug", count_text(spec["hotplug_ports"], "port")
     yield "console", spec.get("console", "uart")
     restart = spec.get("restart") or {}
     yield "restart", (f"{restart.get('policy', 'on-failure')}, at most {restart.get('limit', 3)} times in "
                       f"{restart.get('window', 60)} s")
     yield "autostart", "yes" if spec.get("autostart") else "no"
+
+
+def port_lines(vm):
+    there = {d["port"]: f"{d['function']}, in the guest at {d['guest']}" for d in vm.get("devices") or []}
+    for port in range(vm.get("hotplug_ports") or 0):
+        yield f"port {port}", there.get(port, "empty")
 
 
 def vm_lines(vm):
@@ -96,6 +106,7 @@ def vm_lines(vm):
     for r in vm.get("regions") or []:
         where = f"0x{r['base']:010x}-0x{r['base'] + r['size']:010x} ({size_text(r['size'])})"
         yield "", f"{where}, in the guest at 0x{r['guest']:x}"
+    yield from port_lines(vm)
     for name, image in (vm.get("images") or {}).items():
         if image:
             yield name, size_text(image["size"]) + (f", sha256 {image['sha256']}" if image.get("sha256") else "")

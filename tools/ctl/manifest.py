@@ -104,6 +104,7 @@ PROPERTIES = {
     "restart-limit": ("restart", restart_value),
     "devices": ("devices", texts_value),
     "dma-trusted": ("dma_trusted", lambda value: bool(one_cell(value))),
+    "hotplug-ports": ("hotplug_ports", one_cell),
 }
 
 
