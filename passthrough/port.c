@@ -57,6 +57,8 @@ static void settle(struct vm *vm, uint32_t port)
 	reg[PORT_LINK / 4] = (reg[PORT_LINK / 4] & ~LINK_ACTIVE) | (up ? LINK_ACTIVE : 0);
 	vm->shared.ports_raised &= ~(1U << port);
 	vm->shared.ports_raised |= (uint32_t)raised << port;
+	if (vm->state != VM_RUNNING) /* its line is off, and its messages are of another time */
+		return;
 	arch_port_notify(vm, sent ? reg[PORT_MSI / 4 + 1] : 0, reg[PORT_MSI / 4 + 2]);
 }
 
