@@ -42,26 +42,33 @@ static void wait(void *context, uint32_t milliseconds)
 	l->services->Stall(milliseconds * 1000ULL);
 }
 
-/* How many VFs of PF @id the manifest wants: up to the highest that it names. */
-static uint32_t vfs_wanted(const struct manifest *manifest, uint32_t id)
+/* The highest number, and one, of a VF of PF @id in a list of names; no less than @wanted. */
+static uint32_t highest(char (*const names)[MANIFEST_DEVICE_MAX + 1], uint32_t count, uint32_t id,
+			uint32_t wanted)
 {
-	uint32_t wanted = 0, pf, vf;
+	uint32_t pf, vf;
 
-	for (uint32_t i = 0; i < manifest->nvms; i++) {
-		for (uint32_t k = 0; k < manifest->vm[i].ndevices; k++) {
-			if (manifest_function(manifest->vm[i].device[k], &pf, &vf) && pf == id &&
-			    vf != MACHINE_NONE && vf >= wanted)
-				wanted = vf + 1;
-		}
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (manifest_function(names[i], &pf, &vf) && pf == id && vf != MACHINE_NONE &&
+		    vf >= wanted)
+			wanted = vf + 1;
+	return wanted;
+}
+
+/* How many VFs of PF @id the manifest wants: up to the highest that it names. */
+static uint32_t vfs_wanted(struct manifest *manifest, uint32_t id)
+{
+	uint32_t wanted = highest(manifest->host.vfs, manifest->host.nvfs, id, 0);
+
+	for (uint32_t i = 0; i < manifest->nvms; i++)
+		wanted = highest(manifest->vm[i].device, manifest->vm[i].ndevices, id, wanted);
 	return wanted;
 }
 
 /* Switches on the VFs that the PF of @device has to have; a PF that is not there is left for the planner to refuse. */
 static enum bh_error enable_vfs(struct loader *l, const struct pci_access *access,
-				const struct manifest_vm *vm, const char *device)
+				const char *device, const char *who)
 {
-	char who[MANIFEST_NAME_MAX + MANIFEST_DEVICE_MAX + 32];
 	uint32_t id, vf, pf;
 
 	if (!manifest_function(device, &id, &vf) || vf == MACHINE_NONE)
@@ -69,8 +76,44 @@ static enum bh_error enable_vfs(struct loader *l, const struct pci_access *acces
 	pf = pci_find(l->machine, id);
 	if (pf == MACHINE_NONE || l->machine->function[pf].flags != FUNCTION_FLR)
 		return BH_OK;
-	bh_format(who, sizeof(who), "/vms/%s: devices: '%s'", vm->name, device);
 	return pci_enable_vfs(access, l->machine, pf, vfs_wanted(l->manifest, id), who, &l->report);
+}
+
+#define WHO_MAX (MANIFEST_NAME_MAX + MANIFEST_DEVICE_MAX + 40)
+
+static enum bh_error enable_vms_vfs(struct loader *l, const struct pci_access *access,
+				    const struct manifest_vm *vm)
+{
+	enum bh_error error = BH_OK;
+	char who[WHO_MAX];
+
+	for (uint32_t k = 0; k < vm->ndevices && error == BH_OK; k++) {
+		bh_format(who, sizeof(who), "/vms/%s: devices: '%s'", vm->name, vm->device[k]);
+		error = enable_vfs(l, access, vm->device[k], who);
+	}
+	return error;
+}
+
+/* Those that no VM has yet, and so no planner would miss. */
+static enum bh_error enable_hosts_vfs(struct loader *l, const struct pci_access *access)
+{
+	const struct manifest_host *host = &l->manifest->host;
+	enum bh_error error = BH_OK;
+	char who[WHO_MAX];
+	uint32_t id, vf, pf;
+
+	for (uint32_t i = 0; i < host->nvfs && error == BH_OK; i++) {
+		bh_format(who, sizeof(who), "/host: virtual-functions: '%s'", host->vfs[i]);
+		manifest_function(host->vfs[i], &id, &vf);
+		pf = pci_find(l->machine, id);
+		error = enable_vfs(l, access, host->vfs[i], who);
+		if (pf == MACHINE_NONE)
+			error = bh_fail(&l->report, BH_NO_DEVICE,
+					"%s is not there; this machine has %u PCI functions that "
+					"can be seen",
+					who, l->machine->nfunctions);
+	}
+	return error;
 }
 
 enum bh_error find_functions(struct loader *l)
@@ -81,12 +124,10 @@ enum bh_error find_functions(struct loader *l)
 	EFI_TPL before = l->services->RaiseTPL(TPL_HIGH_LEVEL);
 	uint32_t lost = pci_scan(&access, l->machine);
 
-	for (uint32_t i = 0; i < l->manifest->nvms; i++) {
-		const struct manifest_vm *vm = &l->manifest->vm[i];
-
-		for (uint32_t k = 0; k < vm->ndevices && error == BH_OK; k++)
-			error = enable_vfs(l, &access, vm, vm->device[k]);
-	}
+	for (uint32_t i = 0; i < l->manifest->nvms && error == BH_OK; i++)
+		error = enable_vms_vfs(l, &access, &l->manifest->vm[i]);
+	if (error == BH_OK)
+		error = enable_hosts_vfs(l, &access);
 	dma_map_apply(&l->dma, &access, l->machine);
 	plan_mark_functions(l->machine);
 	l->services->RestoreTPL(before);

@@ -275,6 +275,44 @@ static enum bh_error parse_card(struct parse *p, const struct value *v)
 	return BH_OK;
 }
 
+/* A list of functions' names, each as it may stand there. */
+static enum bh_error function_list(struct parse *p, const struct value *v,
+				   char (*names)[MANIFEST_DEVICE_MAX + 1], uint32_t *count)
+{
+	const char *text = (const char *)v->data;
+	uint32_t length, id, vf;
+
+	if (v->size == 0 || v->data[v->size - 1] != '\0')
+		return bh_fail(p->report, BH_BAD_VALUE, "%s: %s: not a list of strings", p->path,
+			       v->name);
+	for (uint32_t at = 0; at < v->size; at += length + 1) {
+		length = (uint32_t)strlen(text + at);
+		if (!manifest_function(text + at, &id, &vf))
+			return bad_function(p, v, text + at, length);
+		if (*count == MANIFEST_MAX_DEVICES)
+			return bh_fail(p->report, BH_TOO_MANY,
+				       "%s: %s: more than %u; at most %u are allowed", p->path,
+				       v->name, MANIFEST_MAX_DEVICES, MANIFEST_MAX_DEVICES);
+		memcpy(names[(*count)++], text + at, length + 1);
+	}
+	return BH_OK;
+}
+
+static enum bh_error parse_virtual_functions(struct parse *p, const struct value *v)
+{
+	struct manifest_host *host = &p->manifest->host;
+	enum bh_error error = function_list(p, v, host->vfs, &host->nvfs);
+	uint32_t id, vf = 0;
+
+	for (uint32_t i = 0; i < host->nvfs && error == BH_OK; i++)
+		if (manifest_function(host->vfs[i], &id, &vf) && vf == MACHINE_NONE)
+			error = bh_fail(p->report, BH_BAD_VALUE,
+					"%s: %s: '%s' is no virtual function; the form "
+					"\"0000:01:00.0/vf3\" is allowed",
+					p->path, v->name, host->vfs[i]);
+	return error;
+}
+
 static enum bh_error parse_card_port(struct parse *p, const struct value *v)
 {
 	return number(p, v, 1, UINT32_MAX - 1, &p->manifest->host.card_port);
@@ -287,6 +325,7 @@ static const struct property host_properties[] = {
 	{"console-interrupt", parse_console_interrupt, false},
 	{"card", parse_card, false},
 	{"card-port", parse_card_port, false},
+	{"virtual-functions", parse_virtual_functions, false},
 };
 
 /* --- /vms/NAME --- */
@@ -456,39 +495,9 @@ static enum bh_error parse_restart_limit(struct parse *p, const struct value *v)
 	return BH_OK;
 }
 
-static enum bh_error add_device(struct parse *p, const struct value *v, const char *text,
-				size_t length)
-{
-	struct manifest_vm *vm = p->vm;
-	uint32_t id, vf;
-
-	if (!manifest_function(text, &id, &vf))
-		return bad_function(p, v, text, length);
-	if (vm->ndevices == MANIFEST_MAX_DEVICES)
-		return bh_fail(p->report, BH_TOO_MANY,
-			       "%s: %s: more than %u; at most %u are allowed", p->path, v->name,
-			       MANIFEST_MAX_DEVICES, MANIFEST_MAX_DEVICES);
-	memcpy(vm->device[vm->ndevices++], text, length + 1);
-	return BH_OK;
-}
-
 static enum bh_error parse_devices(struct parse *p, const struct value *v)
 {
-	const char *text = (const char *)v->data;
-	uint32_t at = 0;
-
-	if (v->size == 0 || v->data[v->size - 1] != '\0')
-		return bh_fail(p->report, BH_BAD_VALUE, "%s: %s: not a list of strings", p->path,
-			       v->name);
-	while (at < v->size) {
-		uint32_t length = (uint32_t)strlen(text + at);
-		enum bh_error error = add_device(p, v, text + at, length);
-
-		if (error != BH_OK)
-			return error;
-		at += length + 1;
-	}
-	return BH_OK;
+	return function_list(p, v, p->vm->device, &p->vm->ndevices);
 }
 
 static enum bh_error parse_dma_trusted(struct parse *p, const struct value *v)

@@ -28,6 +28,9 @@ struct manifest_host {
 	enum manifest_when_idle when_idle;
 	char card[MANIFEST_DEVICE_MAX + 1]; /* the card's vsock function; empty: there is no card */
 	uint32_t card_port;
+	/* virtual functions that are on for VMs to come: each up to the highest that is named of its PF */
+	uint32_t nvfs;
+	char vfs[MANIFEST_MAX_DEVICES][MANIFEST_DEVICE_MAX + 1];
 	uint32_t console_interrupt; /* first SPI INTID free for consoles; 0: the planner looks */
 };
 

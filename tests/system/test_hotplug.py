@@ -12,7 +12,8 @@ import pytest
 
 import machines
 from machine import ROOT, friendly, linux, manifest
-from managed import RawCard, boot_managed, text
+from machines import CARD
+from managed import Managed, RawCard, boot_managed, text
 from test_attacks import Neighbour
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
@@ -193,6 +194,29 @@ def test_refused(guest):
     assert managed.vm("DELETE", "linux", f"devices/{NVME}")[0] == 404
     assert guest.has() == [BLK]
     guest.reads("vda")
+
+
+def test_virtual_functions_for_vms_to_come(boot, card):
+    """Those that the manifest has switched on though no VM of its has them: one is created with, one is plugged in."""
+    server = boot(manifest({}, card=CARD, virtual_functions=f"{BLK}/vf1"), card=card.start().qemu, disk=True,
+                  devices=["igb"])
+    managed = Managed(server.booted(), card)
+    managed.run("one", "echo", 1, devices=[f"{BLK}/vf0"])
+    managed.run("two", "echo", 2, hotplug_ports=1)
+    status, answer = managed.vm("POST", "two", "devices", {"function": f"{BLK}/vf1"})
+    assert status == 200, answer
+    assert [d["vf"] for name in ("one", "two") for d in managed.vm("GET", name)[1]["devices"]] == [f"{BLK}/vf0", f"{BLK}/vf1"]
+    managed.define("three", "echo", 3, devices=[BLK])
+    status, answer = managed.vm("POST", "three", "start")
+    assert status == 400 and "has virtual functions that are on" in answer["message"], answer
+    managed.echoes("two", "!", 1)
+    assert managed.vm("DELETE", "two", f"devices/{BLK}%2Fvf1?force=1")[0] == 204
+
+
+def test_virtual_functions_that_are_not_there(boot):
+    """Nobody else would miss them."""
+    machine = boot(manifest({"one": friendly(1, "do=hello")}, virtual_functions="0000:7f:00.0/vf0"))
+    machine.wait(r"/host: virtual-functions: '0000:7f:00.0/vf0' is not there; this machine has \d+ PCI functions that can be seen")
 
 
 def test_plans_that_lie(guest):

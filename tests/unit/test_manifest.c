@@ -356,7 +356,8 @@ static const struct bad {
 	{"unknown_host_property",
 	 BH_UNKNOWN,
 	 "/host: management-cores: this property is not known; known are management-core, "
-	 "stop-method, when-idle, console-interrupt, card, card-port",
+	 "stop-method, when-idle, console-interrupt, card, card-port, "
+	 "virtual-functions",
 	 {SET_CELLS("/host", "management-cores", 1, 0)}},
 	{"unknown_root_property",
 	 BH_UNKNOWN,

@@ -12,6 +12,18 @@ static void show_string(FILE *out, const char *name, const char *text)
 	fprintf(out, "\";\n");
 }
 
+/* @count names in a row, each in as much room as a device's has. */
+static void show_functions(FILE *out, const char *property, const char *names, uint32_t count)
+{
+	if (count == 0)
+		return;
+	fprintf(out, "%s = ", property);
+	for (uint32_t i = 0; i < count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "",
+			names + (size_t)i * (MANIFEST_DEVICE_MAX + 1));
+	fprintf(out, ";\n");
+}
+
 static void show_host(FILE *out, const struct manifest_host *host)
 {
 	fprintf(out, "\thost {\n");
@@ -31,6 +43,7 @@ static void show_host(FILE *out, const struct manifest_host *host)
 	else
 		fprintf(out, "\t\tcard = \"%s\";\n\t\tcard-port = <%u>;\n", host->card,
 			host->card_port);
+	show_functions(out, "\t\tvirtual-functions", host->vfs[0], host->nvfs);
 	fprintf(out, "\t};\n");
 }
 
@@ -54,16 +67,6 @@ static void show_memory(FILE *out, uint64_t bytes)
 		(unsigned long long)(bytes / (whole ? GIB : MIB)), whole ? 'G' : 'M');
 }
 
-static void show_devices(FILE *out, const struct manifest_vm *vm)
-{
-	if (vm->ndevices == 0)
-		return;
-	fprintf(out, "\t\t\tdevices = ");
-	for (uint32_t i = 0; i < vm->ndevices; i++)
-		fprintf(out, "%s\"%s\"", i ? ", " : "", vm->device[i]);
-	fprintf(out, ";\n");
-}
-
 static void show_vm(FILE *out, const struct manifest_vm *vm)
 {
 	fprintf(out, "\t\t%s {\n", vm->name);
@@ -79,7 +82,7 @@ static void show_vm(FILE *out, const struct manifest_vm *vm)
 	show_string(out, "console", vm->console ? "uart" : "none");
 	fprintf(out, "\t\t\tautostart = <%u>;\n", vm->autostart);
 	fprintf(out, "\t\t\trestart-limit = <%u %u>;\n", vm->restart_limit, vm->restart_window);
-	show_devices(out, vm);
+	show_functions(out, "\t\t\tdevices", vm->device[0], vm->ndevices);
 	fprintf(out, "\t\t\tdma-trusted = <%u>;\n", vm->dma_trusted);
 	fprintf(out, "\t\t\thotplug-ports = <%u>;\n", vm->hotplug_ports);
 	fprintf(out, "\t\t};\n");
