@@ -134,7 +134,7 @@ static void says_what_it_is(void **state)
 {
 	(void)state;
 	assert_int_equal(read_register(0, GITS_TYPER) & 0xfff0f,
-			 GITS_TYPER_PHYSICAL | (ITS_EVENT_BITS - 1) << 8 | 7 << 13);
+			 GITS_TYPER_PHYSICAL | (ITS_EVENT_BITS - 1) << 8 | 10 << 13);
 	assert_int_equal(model_access(0, 0xffe8, 4, false, 0), 0x3b);
 	assert_int_equal(model_access(0, GITS_CTLR, 4, false, 0), GITS_CTLR_QUIESCENT);
 	assert_int_equal(model_access(0, GITS_IIDR, 4, false, 0), 0);
