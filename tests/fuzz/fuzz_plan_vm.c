@@ -177,13 +177,22 @@ static void check_functions(void)
 {
 	const struct plan_vm *vm = &plan.vm[CARD];
 
-	CHECK(vm->nfunctions <= PLAN_MAX_FUNCTIONS);
+	uint32_t first = vm->nfunctions - vm->nports; /* behind it is what stands in ports */
+
+	CHECK(vm->nfunctions <= PLAN_MAX_FUNCTIONS && vm->nports <= PLAN_MAX_PORTS &&
+	      vm->nports <= vm->nfunctions);
 	for (uint32_t i = 0; i < vm->nfunctions; i++) {
 		const struct plan_function *f = &vm->function[i];
 
+		if (i < first)
+			CHECK(f->id % 8 == 0 && f->id >= GUEST_FUNCTION_FIRST << 3 &&
+			      f->id < GUEST_PORT_FIRST << 3);
+		else
+			CHECK(f->id == (i - first + 1) << 8);
+		if (i >= first && f->function == MACHINE_NONE)
+			continue;
 		CHECK(f->function >= 2 && f->function < machine.nfunctions);
 		CHECK(f->function != 4 || vm->dma_trusted == 1);
-		CHECK(f->device >= 2 && f->device < 32);
 		for (uint32_t b = 0; b < 2; b++) {
 			uint64_t at = f->bar[b].v;
 
