@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -51,8 +52,9 @@ def test_plug_and_unplug(card, hyp, web, machine, folder):
     assert unplug(card, SECOND, "?force=1").status == 204 and has(card) == {} and hyp.plugged("web") == []
     assert [e.get("why") for e in card.events() if e["event"] == "plugged"] == [FIRST, SECOND]
     assert card.kinds("web").count("unplugged") == 2
-    assert plug(card, FIRST).json["error"] == "BH_BUSY"  # the guest may still be switching the port off
-    wait(lambda: plug(card, FIRST).status == 200)  # nobody's again
+    began = time.monotonic()
+    assert plug(card, FIRST).status == 200  # nobody's again
+    assert time.monotonic() - began > 1  # until the guest, which has just switched the port off, looks at it again
 
 
 def test_what_is_free(card, hyp, web):

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include <bulkhead/planner.h>
 
 /* ---- What a VM has ---- */
@@ -200,10 +202,6 @@ static bool plug(struct vm *vm, const char *name, op_done_fn *done, void *contex
 				 vm->name, name);
 	if (!may_change(vm, fail))
 		return false;
-	if (vm->is == IS_RUNNING && now_ms() < vm->ports_rest_until)
-		return fail_with(fail, FAIL_BUSY,
-				 "%s: its guest is still switching a port off; try again in 2 s",
-				 vm->name);
 	error = plan_plug(&host->plan, &host->facts.machine, vm->slot, name, &change.function,
 			  &report);
 	if (error != BH_OK)
@@ -214,11 +212,65 @@ static bool plug(struct vm *vm, const char *name, op_done_fn *done, void *contex
 	return request(vm, MESSAGE_PLUG, &m, change, plugged, fail);
 }
 
-void device_plug(struct vm *vm, const char *name, op_done_fn *done, void *context)
+/* A plug that waits until the guest looks at its ports again. */
+struct waiting {
+	struct host *host;
+	char vm[MANIFEST_NAME_MAX + 1];
+	char function[MANIFEST_DEVICE_MAX + 1];
+	op_done_fn *done;
+	void *context;
+};
+
+static void rested(evutil_socket_t none, short what, void *context)
 {
+	struct waiting *w = context;
+	struct vm *vm = host_find(w->host, w->vm);
 	struct fail fail;
 
-	if (!plug(vm, name, done, context, &fail))
+	(void)none;
+	(void)what;
+	if (vm)
+		vm->is_plugging = false;
+	if (!vm)
+		fail_with(&fail, FAIL_STATE, "%s is not there any more", w->vm);
+	if (!vm || !plug(vm, w->function, w->done, w->context, &fail))
+		w->done(w->context, &fail);
+	free(w);
+}
+
+/* False with @fail when it cannot wait. */
+static bool wait_for_ports(struct vm *vm, const char *name, op_done_fn *done, void *context,
+			   struct fail *fail)
+{
+	uint64_t ms = vm->ports_rest_until - now_ms();
+	const struct timeval pause = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+	struct waiting *w = malloc(sizeof(*w));
+
+	if (!w)
+		return fail_with(fail, FAIL_DISK, "out of memory");
+	*w = (struct waiting){.host = vm->host, .done = done, .context = context};
+	memcpy(w->vm, vm->name, sizeof(w->vm));
+	snprintf(w->function, sizeof(w->function), "%s", name);
+	if (event_base_once(vm->host->base, -1, EV_TIMEOUT, rested, w, &pause) != 0) {
+		free(w);
+		return fail_with(fail, FAIL_DISK, "out of memory");
+	}
+	vm->is_plugging = true;
+	return true;
+}
+
+void device_plug(struct vm *vm, const char *name, op_done_fn *done, void *context)
+{
+	bool rests = vm->is == IS_RUNNING && now_ms() < vm->ports_rest_until;
+	uint32_t id, vf;
+	struct fail fail;
+	bool good;
+
+	if (rests && manifest_function(name, &id, &vf))
+		good = may_change(vm, &fail) && wait_for_ports(vm, name, done, context, &fail);
+	else
+		good = plug(vm, name, done, context, &fail);
+	if (!good)
 		done(context, &fail);
 }
 
