@@ -236,7 +236,7 @@ static void write_mcfg(struct tables *t)
 	begin(t, "MCFG", 1);
 	add_zeroes(t, 8);
 	add(t, GUEST_X86_ECAM_BASE, 8);
-	add(t, (uint64_t)PLAN_MAX_PORTS << 24, 8); /* segment 0, buses from 0 on */
+	add(t, (uint64_t)t->vm->nports << 24, 8); /* segment 0, bus 0 and one for each port */
 	finish_named(t);
 }
 

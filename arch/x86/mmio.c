@@ -105,7 +105,7 @@ bool mmio_access(struct guest_exit *exit)
 	uint64_t at = exit->hw.address;
 	struct msix_place place = {.offset = at - GUEST_X86_ECAM_BASE};
 	uint64_t window = plan_port_window(machine_facts(), 0).base.v;
-	bool found = place.offset < GUEST_ECAM_SIZE || msix_find(vm, at, &place);
+	bool found = place.offset < (1ULL + vm_plan(vm)->nports) * MIB || msix_find(vm, at, &place);
 	struct mmio_op op;
 
 	/* A function that has gone from its port under its driver's feet is like one that is not there (PCIe 6.0 2.3.2). */
