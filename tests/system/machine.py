@@ -394,11 +394,14 @@ class Machine:
         return self
 
     def command(self, line):
-        """Types @line at the prompt; the lines of the answer, without those of the log."""
+        """
+        Types @line at the prompt; the lines of the answer, without those of the log, and of what QEMU says of a device that
+        finds its queues gone in the middle of its work.
+        """
         since = self.here()
         self.send(line + "\r")
         answer = self.wait(rf"(?s)^{PROMPT}{re.escape(line)}\n(.*?)^{PROMPT}", since).group(1)
-        return LOG_LINE.sub("", answer).splitlines()
+        return [line for line in LOG_LINE.sub("", answer).splitlines() if not line.startswith("qemu-system-")]
 
     def start(self, vm):
         since = self.here()

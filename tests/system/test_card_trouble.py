@@ -348,9 +348,9 @@ def test_console_nobody_takes(boot, card):
     dropped = number(raw.tell(INFO, vm=text("flood"))[2]["dropped"])
     assert dropped > 0
     assert raw.tell(STOP, vm=text("flood"))[:2] == (0, "")
-    raw.close()
     assert int(server.wait(r"flood: (\d+) bytes of console output dropped").group(1)) >= dropped
     assert server.text.count("connection lost") == 1  # that of bhcard
+    raw.close()
 
 
 def test_input_nobody_takes(undisturbed):
