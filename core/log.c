@@ -115,8 +115,10 @@ void log_drain(void)
 	uint32_t lost;
 
 	while (have_uart && log_take(LOG_UART, text, sizeof(text), &lost)) {
-		bh_format(note, sizeof(note), "(%u lines of the log dropped)\n", lost);
-		uart_text(lost != 0 ? note : "");
+		if (lost != 0) {
+			bh_format(note, sizeof(note), "(%u lines of the log dropped)\n", lost);
+			uart_text(note);
+		}
 		uart_text(text);
 	}
 }

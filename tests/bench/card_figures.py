@@ -73,7 +73,8 @@ def card(where, sheet, _):
     if not has_card(where):
         return
     beside = [Vm("busy", [1], 256, BUSY, False), Vm("asleep", [2], 256, ASLEEP, False)]
-    vms = [Vm("small", [SPARE], 256, ASLEEP), Vm("large", [SPARE], 2048, ASLEEP)]
+    # Three of each: how much of its log the manager writes meanwhile depends on the host, and the least has none of it.
+    vms = [Vm(f"{name}-{n}", [SPARE], size, ASLEEP) for n in range(3) for name, size in (("small", 256), ("large", 2048))]
     with card_side() as side, emulators(), bulkhead(where, "card", beside, card=side, spare=2560) as emulator:
         raw = RawCard(side.link)
         emulator.booted()
@@ -97,6 +98,7 @@ def card(where, sheet, _):
         launch = at(events, "vm_launch", len(beside) + i)
         asked = max(k for k, e in enumerate(events[:launch]) if e.name == rig.REQUEST and e.vcpu == MANAGER)
         starts.append(starting(by_core, vm, events[asked:ups[i]]))
+    starts = [min(starts[0::2]), min(starts[1::2])]
     for instructions, text in zip(starts, ("256 MiB", "2 GiB")):
         sheet.add(f"start, card's message to first instruction, {text}", instructions, "instructions", LIFECYCLE_BY_CARD)
     sheet.add("start by the card, difference between 256 MiB and 2 GiB", round(100 * abs(starts[1] - starts[0]) / starts[0], 2), "%", 1)
