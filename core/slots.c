@@ -76,16 +76,17 @@ enum bh_error vm_plug(struct vm *vm, const struct plan_function *want, struct bh
 {
 	struct plan_vm *plan = &machine_plan_change()->vm[vm->index];
 	uint32_t number = (want->id >> 8) - 1;
-	struct plan_function *port = &plan->function[plan->nfunctions - plan->nports + number];
-	struct plan_function vacant;
+	struct plan_function *port = plan->function + plan->nfunctions - plan->nports;
 
 	if (number >= plan->nports)
 		return BH_NO_DEVICE;
+	port += number;
 	if (memcmp(port, want, sizeof(*want)) == 0) /* asked for again */
 		return BH_OK;
 	if (port->function != MACHINE_NONE || vm->state == VM_QUARANTINED)
 		return BH_WRONG_STATE;
-	vacant = *port;
+	struct plan_function vacant = *port;
+
 	*port = *want;
 	enum bh_error error = plan_check(machine_plan(), machine_facts(), report);
 

@@ -271,9 +271,12 @@ bool pci_unplug(struct vm *vm, uint32_t slot)
 {
 	pci_port_change(vm, slot, false);
 	fill_window(vm, slot, false);
+	bool unmapped =
+		arch_vm_unmapped(vm); /* before the reset, behind which nobody may reach it */
+
 	if (vm->state == VM_RUNNING)
 		close_slots(vm, 1U << slot);
-	return arch_vm_unmapped(vm);
+	return unmapped;
 }
 
 /* ---- Faults ---- */
