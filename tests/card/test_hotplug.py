@@ -8,8 +8,9 @@ import time
 import pytest
 
 from conftest import BUILD, wait
-from fake import BAD_PLAN, PLUG, WRONG_STATE, Vm
+from fake import BAD_PLAN, PLUG, WRONG_STATE
 from test_ch import ch, refused
+from test_lifecycle import boot_manifests_vm
 
 VMS = "/v1/machines/m1/vms"
 FIRST, SECOND, UNCHECKED, PF = (f"0000:0{i}:00.0" for i in range(1, 5))
@@ -237,15 +238,8 @@ def test_one_change_at_a_time(card, hyp, web):
     assert answers[0].status == 200 and has(card) == {0: FIRST}
 
 
-def test_boot_manifests_vm(card, hyp, web, dial):
-    plan = hyp.vms["web"].plan
-    hyp.close()
-    wait(lambda: not card.ask("GET", "/v1/machines/m1").json["connected"])
-    second = dial(card, connect=False, boot_id=2)
-    second.vms["kept"] = Vm("kept", 0, b"kept\0".ljust(32, b"\0") + plan[32:], kept=True)
-    second.vms["kept"].state = "running"
-    second.connect()
-    wait(lambda: card.vm("kept").get("state") == "running")
+def test_boot_manifests_vm(card, dial):
+    boot_manifests_vm(card, dial, hotplug_ports=2)
     assert plug(card, FIRST, "kept").status == 200
     assert unplug(card, FIRST, name="kept").status == 202
     wait(lambda: has(card, "kept") == {})

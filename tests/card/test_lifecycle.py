@@ -163,10 +163,10 @@ def test_many_streams_end_with_the_daemon(card, hyp):
         s.close()
 
 
-def boot_manifests_vm(card, dial):
+def boot_manifests_vm(card, dial, **spec):
     """A machine whose VM `kept` runs."""
     first = dial(card, connect=False)
-    card.define("tmp", memory="64M")
+    card.define("tmp", memory="64M", **spec)
     first.connect()
     wait(lambda: card.ask("GET", "/v1/machines/m1").json["connected"])
     card.post("vms/tmp/start")

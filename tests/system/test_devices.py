@@ -296,7 +296,7 @@ def test_interrupt_entries_are_for_one_function_each(machine):
 # ---- Linux ------------------------------------------------------------------------------------------------------
 
 DISK_MIB = 8
-INIT = """\
+SET_UP = """\
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -304,6 +304,8 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 for m in /modules/*; do insmod $m; done
+"""
+INIT = """\
 while [ ! -b /dev/DISK ]; do sleep 0.1; done
 echo "disk ready"
 read line
@@ -318,20 +320,25 @@ MODULES = {"vda": ["virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci
            "nvme0n1": ["crc64", "crc64_rocksoft", "crc_t10dif", "t10_pi", "nvme_core", "nvme"]}
 
 
-def initrd(machine_files, disk, folder):
-    """Of a guest that reads its disk whenever a line is typed."""
+def initrd(machine_files, wanted, script, folder):
+    """Of a guest that does as @script says, once the modules of the drivers @wanted are in."""
     init = os.path.join(folder, "disk-init")
     with open(init, "w", encoding="ascii") as f:
-        f.write(INIT.replace("DISK", disk))
+        f.write(SET_UP + script)
     deps = os.path.dirname(machine_files["linux"])
     with open(os.path.join(deps, "modules/order"), encoding="ascii") as f:
         order = f.read().split()
     modules = [f"{deps}/modules/{name}.ko=/modules/{n:02}-{name}.ko" for n, name in enumerate(order)
-               if name in MODULES[disk] or name.startswith(("crc", "crct"))]
+               if name in wanted or name.startswith(("crc", "crct"))]
     out = os.path.join(folder, "disk.gz")
     subprocess.run([os.path.join(ROOT, "tools/mkinitrd"), out, os.path.join(deps, "busybox"), *modules, f"{init}=/init"],
                    check=True)
     return out
+
+
+def disk_initrd(machine_files, disk, folder):
+    """Of a guest that reads its disk whenever a line is typed."""
+    return initrd(machine_files, MODULES[disk], INIT.replace("DISK", disk), folder)
 
 
 BLK = {"disk": "vda", "at": machines.device(0), "given": {"devices": "virtio-blk"}}
@@ -348,7 +355,7 @@ def test_linux_reads_its_disk_without_exits(boot, platform, tmp_path):
     digest = hashlib.md5(data).hexdigest()
     vm = {**linux("disk", [1, 2], args="quiet"), "devices": kind["at"]}
     given = {where: [f"{name},file={disk}"] for where, name in kind["given"].items()}
-    machine = boot(manifest({"disk": vm}), files={"initrd.gz": initrd(platform.backend.files, kind["disk"], str(tmp_path))},
+    machine = boot(manifest({"disk": vm}), files={"initrd.gz": disk_initrd(platform.backend.files, kind["disk"], str(tmp_path))},
                    memory=768, **given)
     machine.booted()
     machine.wait(r"disk\| disk ready")

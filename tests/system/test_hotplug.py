@@ -6,15 +6,15 @@ the card. A neighbour that checks its memory notices nothing.
 import hashlib
 import os
 import re
-import subprocess
 
 import pytest
 
 import machines
-from machine import ROOT, friendly, linux, manifest
+from machine import friendly, linux, manifest
 from machines import CARD
 from managed import Managed, RawCard, boot_managed, text
 from test_attacks import Neighbour
+from test_devices import MODULES, initrd
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 
@@ -24,16 +24,7 @@ PLUG = 16
 BAD_PLAN, NO_DEVICE = 17, 15
 # Where the first port's window is, in which the first BAR of what is plugged in stands.
 WINDOW = {"arm64": 0x3b000000, "x86_64": 0xdc000000}
-MODULES = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
-           "crc64", "crc64_rocksoft", "crc_t10dif", "t10_pi", "nvme_core", "nvme")
 INIT = """\
-#!/bin/busybox sh
-/bin/busybox --install -s /bin
-export PATH=/bin
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-for m in /modules/*; do insmod $m; done
 echo "disks ready"
 while read line; do
 	set -- $line
@@ -50,21 +41,6 @@ while read line; do
 	esac
 done
 """
-
-
-def initrd(files, folder):
-    """Of a guest that does what is typed: reads a disk, lists them, looks at a register."""
-    init = os.path.join(folder, "init")
-    with open(init, "w", encoding="ascii") as f:
-        f.write(INIT)
-    deps = os.path.dirname(files["linux"])
-    with open(os.path.join(deps, "modules/order"), encoding="ascii") as f:
-        order = f.read().split()
-    modules = [f"{deps}/modules/{name}.ko=/modules/{n:02}-{name}.ko" for n, name in enumerate(order)
-               if name in MODULES or name.startswith(("crc", "crct"))]
-    out = os.path.join(folder, "initrd.gz")
-    subprocess.run([os.path.join(ROOT, "tools/mkinitrd"), out, os.path.join(deps, "busybox"), *modules, f"{init}=/init"], check=True)
-    return out
 
 
 class Guest:
@@ -109,7 +85,7 @@ def guest(boot, platform, card, tmp_path):
         disks[name].write_bytes(data)
         digests[name] = hashlib.md5(data).hexdigest()
     vms = {"linux": {**linux("linux", [1, 2], args="iomem=relaxed"), "hotplug-ports": 2}, "guard": friendly(3, "do=guard")}
-    managed = boot_managed(boot, card.start(), vms, files={"initrd.gz": initrd(platform.backend.files, str(tmp_path))}, memory=768,
+    managed = boot_managed(boot, card.start(), vms, files={"initrd.gz": initrd(platform.backend.files, MODULES["vda"] + MODULES["nvme0n1"], INIT, str(tmp_path))}, memory=768,
                            devices=[f"virtio-blk,file={disks['vda']}", f"nvme,file={disks['nvme0n1']}"])
     managed.until(lambda: "guard: on" in managed.server.text + managed.console("guard"), "the neighbour does not come up")
     return Guest(managed, digests)
