@@ -73,10 +73,10 @@ UNWANTED := $(if $(filter y,$(CONFIG_OPERATOR_PROMPT)),core/no_prompt.c,core/pro
 RESIDENT_SRCS := $(filter-out $(LOADER_ONLY) $(UNWANTED),$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c lib/*.c) \
 	$(wildcard arch/$(A)/*.c arch/$(A)/*.S arch/$(A)/*/*.c arch/$(A)/*/*.S)
 
-# mbedtls' ChaCha20, from source, with our own configuration. To enable it, write lib/mbedtls_config.h.
+# BLAKE2b of libb2, ChaCha20 of mbedtls, from source; the latter with our own configuration. To enable it, write lib/mbedtls_config.h.
 MBEDTLS_CONFIG := $(wildcard lib/mbedtls_config.h)
-LIB_SRCS := $(if $(MBEDTLS_CONFIG),$(addprefix $(DEPS)/mbedtls/library/,chacha20.c sha256.c platform_util.c)) \
-	$(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_sw.c fdt_check.c)
+LIB_SRCS := $(if $(MBEDTLS_CONFIG),$(addprefix $(DEPS)/mbedtls/library/,chacha20.c platform_util.c)) \
+	$(DEPS)/libb2/blake2b-ref.c $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_sw.c fdt_check.c)
 
 LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt_rw.c fdt_strerror.c \
 	fdt_addresses.c fdt_check.c)
@@ -137,7 +137,7 @@ SYSTEM_INCLUDES := -isystem $(DEPS)/libfdt -isystem $(EFI)/include -isystem $(EF
 	-isystem $(EFI)/include/protocol
 
 # What stands in a folder below an architecture's finds that one's private headers as if beside it.
-RESIDENT_FLAGS = $(TARGET_FLAGS) -iquote arch/$(A) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/libfdt -isystem $(DEPS)/mbedtls/include \
+RESIDENT_FLAGS = $(TARGET_FLAGS) -iquote arch/$(A) -fpie -ffunction-sections -fdata-sections -isystem $(DEPS)/libfdt -isystem $(DEPS)/libb2 -isystem $(DEPS)/mbedtls/include \
 	$(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 LOADER_FLAGS = $(TARGET_FLAGS) -iquote boot -fpic -fshort-wchar $(EFI_CALLS_$(ARCH)) $(SYSTEM_INCLUDES)
 GUEST_FLAGS_arm64 := -fpie
@@ -145,7 +145,7 @@ GUEST_FLAGS_x86_64 := -fno-pie
 GUEST_FLAGS = $(TARGET_FLAGS) $(GUEST_FLAGS_$(ARCH)) -Itests/guests/lib -Itests/guests/$(A)/lib
 HOST_FLAGS = -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -MMD -MP -I. -Iinclude -Iarch/host/include -Iarch/arm64/include -I$(G)/include \
 	-I$(H)/version/include -iquote boot -isystem $(DEPS)/libfdt -isystem $(DEPS)/qemu/libvhost-user \
-	-isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
+	-isystem $(DEPS)/libb2 -isystem $(DEPS)/mbedtls/include $(if $(MBEDTLS_CONFIG),-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/$(MBEDTLS_CONFIG)"')
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 8
@@ -328,7 +328,7 @@ RESIDENT_LIB_OBJS := $(LIB_SRCS:$(DEPS)/%.c=$(B)/resident/deps/%.o)
 $(B)/resident/deps/%.o: $(DEPS)/%.c $(MBEDTLS_CONFIG) | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(TCC) $(RESIDENT_FLAGS) -w -c $< -o $@
+	$(Q)$(TCC) $(RESIDENT_FLAGS) -fbuiltin -w -c $< -o $@
 
 $(B)/resident/%.o: %.c | $(B)/config.stamp $(GUEST_HEADERS)
 	$(call say,CC,$<)
@@ -439,7 +439,7 @@ $(H)/card/server: $(H)/sanitized/tests/card/server.o $(H)/sanitized/libbulkhead.
 	$(Q)$(HOSTCC) $(SANITIZE) $^ -o $@
 
 # The card's daemon: for use with the limits of the image, for its tests with sanitizers and the default ones.
-BHCARD_LIBS := -levent -ljansson
+BHCARD_LIBS := -levent -ljansson -lb2
 
 $(H)/version/include/bulkhead/version.h: FORCE
 	$(Q)mkdir -p $(@D)
@@ -458,22 +458,16 @@ $(H)/bhcard-data/openapi.json: tools/bhcard/openapi.yaml
 $(H)/bhcard-data/%.o: $(H)/bhcard-data/%
 	$(Q)cd $(@D) && ld -r -b binary -z noexecstack $* -o $(@F)
 
-# $(call bhcard_objects,KIND,COMPILER,FLAGS): how build/host/KIND's objects of bhcard are made, and what of mbedtls it needs
+# $(call bhcard_objects,KIND,COMPILER,FLAGS): how build/host/KIND's objects of bhcard are made
 define bhcard_objects
-$(H)/$(1)/tools/bhcard/%.o $(H)/$(1)/bhcard-deps/%.o: HOST_FLAGS += -UMBEDTLS_CONFIG_FILE \
-	-DMBEDTLS_CONFIG_FILE='"$(CURDIR)/tools/bhcard/mbedtls_config.h"'
 $(H)/$(1)/tools/bhcard/main.o $(H)/$(1)/tools/bhcard/api_ch.o: $(H)/version/include/bulkhead/version.h
-
-$(H)/$(1)/bhcard-deps/%.o: $(DEPS)/mbedtls/library/%.c
-	$$(Q)mkdir -p $$(@D)
-	$$(Q)$(2) $$(HOST_FLAGS) $(3) -w -c $$< -o $$@
 endef
 
 # $(call bhcard,KIND,OUTPUT,FLAGS)
 define bhcard
 $(call bhcard_objects,$(1),$(HOSTCC),$(3))
 
-$(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/$(1)/bhcard-deps/sha256.o $(H)/bhcard-data/index.html.o \
+$(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/bhcard-data/index.html.o \
 		$(H)/bhcard-data/openapi.json.o $(H)/$(1)/libbulkhead.a
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$(HOSTCC) $(3) $$^ $(BHCARD_LIBS) -o $$@
@@ -483,7 +477,7 @@ $(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
 $(eval $(call bhcard_objects,fuzzed,$(FUZZCC),$(SANITIZE)))
 
 # All of bhcard but its doors.
-$(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(BHCARD_SRCS))) $(H)/fuzzed/bhcard-deps/sha256.o
+$(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(BHCARD_SRCS)))
 	$(Q)rm -f $@
 	$(Q)ar rcsT $@ $^
 

@@ -33,6 +33,12 @@ def until(condition, pause):
         time.sleep(pause)
 
 
+def listens(path):
+    """Whether somebody takes connections at this Unix socket. Its file is there a moment earlier, when it is only bound."""
+    with open("/proc/net/unix", encoding="utf-8") as f:
+        return any(line.split()[3] == "00010000" and line.endswith(f" {path}\n") for line in f)  # __SO_ACCEPTCON
+
+
 class CardSide:
     """bhvsock runs from the start; bhcard between start() and kill(), as often as wanted. The state is kept in between."""
 
@@ -56,7 +62,7 @@ class CardSide:
 
     def _wait(self, program, path):
         deadline = time.monotonic() + 30
-        while not os.path.exists(path):
+        while not listens(path):
             if program.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{program.args[0]} did not start:\n{self.output()}")
             time.sleep(0.01)

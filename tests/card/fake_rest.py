@@ -529,7 +529,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         left = int(self.headers["Content-Length"])
         if left > self.server.image_limit:
             raise Refusal(413, "BH_TOO_BIG", f"{image}: {left} bytes; at most {self.server.image_limit} are allowed")
-        digest, size = hashlib.sha256(), 0
+        digest, size = hashlib.blake2b(digest_size=32), 0
         while size < left:
             data = self.rfile.read(min(65536, left - size))
             size += len(data)
@@ -539,7 +539,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             digest.update(data)
             time.sleep(self.server.upload_pause)
         with m.lock:
-            vm.images[image] = {"size": size, "sha256": digest.hexdigest()}
+            vm.images[image] = {"size": size, "blake2b": digest.hexdigest()}
             self.reply(200, vm.images[image])
 
     def stats(self, m, vm):

@@ -124,7 +124,7 @@ static json_t *config_of(const struct vm *vm)
 		return with_plugged(json_deep_copy(vm->ch), vm);
 	return with_plugged(json_pack("{s:{s:i, s:i}, s:{s:I}, s:{s:s, s:s}}", "cpus", "boot_vcpus",
 				      cores, "max_vcpus", cores, "memory", "size",
-				      (json_int_t)memory, "payload", "kernel", vm->image[0].sha256,
+				      (json_int_t)memory, "payload", "kernel", vm->image[0].digest,
 				      "cmdline", vm->spec.vm.bootargs),
 			    vm);
 }

@@ -3,43 +3,30 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <mbedtls/sha256.h>
+#include <blake2.h>
 
 struct digest {
-	mbedtls_sha256_context context;
+	blake2b_state state;
 };
-
-static void begin(struct digest *digest)
-{
-	mbedtls_sha256_init(&digest->context);
-	mbedtls_sha256_starts(&digest->context, 0);
-}
-
-static void finish(struct digest *digest, uint8_t sum[DIGEST_BYTES])
-{
-	mbedtls_sha256_finish(&digest->context, sum);
-	mbedtls_sha256_free(&digest->context);
-}
 
 struct digest *digest_new(void)
 {
 	struct digest *digest = malloc(sizeof(*digest));
 
 	if (digest)
-		begin(digest);
+		blake2b_init(&digest->state, DIGEST_BYTES);
 	return digest;
 }
 
 void digest_add(struct digest *digest, const void *data, size_t size)
 {
-	mbedtls_sha256_update(&digest->context, data, size);
+	blake2b_update(&digest->state, data, size);
 }
 
 void digest_end(struct digest *digest, uint8_t sum[DIGEST_BYTES])
 {
-	finish(digest, sum);
+	blake2b_final(&digest->state, sum, DIGEST_BYTES);
 	free(digest);
 }
 
@@ -52,10 +39,7 @@ void digest_hex(const uint8_t sum[DIGEST_BYTES], char out[DIGEST_HEX])
 void digest_of(const void *data, size_t size, char out[DIGEST_HEX])
 {
 	uint8_t sum[DIGEST_BYTES];
-	struct digest digest;
 
-	begin(&digest);
-	digest_add(&digest, data, size);
-	finish(&digest, sum);
+	blake2b(sum, data, NULL, sizeof(sum), size, 0);
 	digest_hex(sum, out);
 }

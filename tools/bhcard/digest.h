@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4), of bytes that come in pieces. */
+/* BLAKE2b (RFC 7693) of 32 bytes, of bytes that come in pieces: what `b2sum -l 256` prints. */
 #ifndef BHCARD_DIGEST_H
 #define BHCARD_DIGEST_H
 

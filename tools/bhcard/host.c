@@ -146,13 +146,13 @@ struct vm *host_add(struct host *host, const json_t *json, struct fail *fail)
 	return vm;
 }
 
-static bool is_image_used(void *context, const char *sha256)
+static bool is_image_used(void *context, const char *digest)
 {
 	const struct host *host = context;
 
 	for (const struct vm *vm = host->vms; vm; vm = vm->next) {
-		if (strcmp(vm->image[0].sha256, sha256) == 0 ||
-		    strcmp(vm->image[1].sha256, sha256) == 0)
+		if (strcmp(vm->image[0].digest, digest) == 0 ||
+		    strcmp(vm->image[1].digest, digest) == 0)
 			return true;
 	}
 	return false;

@@ -17,7 +17,7 @@ static json_t *image_state(const struct stored_image *image)
 {
 	if (image->size == 0)
 		return json_null();
-	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "sha256", image->sha256);
+	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "blake2b", image->digest);
 }
 
 static void put_boot_id(const struct vm *vm, char text[BOOT_ID_HEX])
@@ -71,13 +71,13 @@ json_t *host_state(const struct host *host)
 
 static void read_image(const json_t *json, struct stored_image *image)
 {
-	const char *sha256 = json_string_value(json_object_get(json, "sha256"));
+	const char *digest = json_string_value(json_object_get(json, "blake2b"));
 	json_int_t size = json_integer_value(json_object_get(json, "size"));
 
-	if (!sha256 || strlen(sha256) != DIGEST_HEX - 1 || size <= 0)
+	if (!digest || strlen(digest) != DIGEST_HEX - 1 || size <= 0)
 		return;
 	image->size = (uint64_t)size;
-	memcpy(image->sha256, sha256, DIGEST_HEX);
+	memcpy(image->digest, digest, DIGEST_HEX);
 }
 
 static unsigned int read_word(const json_t *json, const char *name, const char *const words[3])

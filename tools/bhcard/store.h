@@ -24,7 +24,7 @@ struct store {
 /* An image as state.json has it; size 0: there is none. */
 struct stored_image {
 	uint64_t size;
-	char sha256[DIGEST_HEX];
+	char digest[DIGEST_HEX];
 };
 
 /* Makes the folders; false when another daemon has them. store_close() in any case. */
@@ -59,7 +59,7 @@ bool store_copy(const struct store *store, const char *path, uint64_t limit,
 int store_open_image(const struct store *store, const struct stored_image *image);
 
 /* Removes every image that is_used() does not want. */
-void store_sweep(const struct store *store, bool (*is_used)(void *context, const char *sha256),
+void store_sweep(const struct store *store, bool (*is_used)(void *context, const char *digest),
 		 void *context);
 
 #endif

@@ -81,8 +81,8 @@ bool incoming_keep(struct incoming *incoming, struct stored_image *image, struct
 	close(incoming->fd);
 	digest_end(incoming->digest, sum);
 	image->size = incoming->size;
-	digest_hex(sum, image->sha256);
-	snprintf(name, sizeof(name), "%s/%s", incoming->folder, image->sha256);
+	digest_hex(sum, image->digest);
+	snprintf(name, sizeof(name), "%s/%s", incoming->folder, image->digest);
 	good = good && rename(incoming->path, name) == 0;
 	if (!good) {
 		fail_with(fail, FAIL_DISK, "%.200s: %s", name, strerror(errno));
@@ -123,11 +123,11 @@ int store_open_image(const struct store *store, const struct stored_image *image
 {
 	char path[3072 + 16 + DIGEST_HEX];
 
-	snprintf(path, sizeof(path), "%s/images/%s", store->folder, image->sha256);
+	snprintf(path, sizeof(path), "%s/images/%s", store->folder, image->digest);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-void store_sweep(const struct store *store, bool (*is_used)(void *context, const char *sha256),
+void store_sweep(const struct store *store, bool (*is_used)(void *context, const char *digest),
 		 void *context)
 {
 	char path[3072 + 16];

@@ -16,7 +16,7 @@ json_t *view_image(const struct stored_image *image)
 {
 	if (image->size == 0)
 		return json_null();
-	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "sha256", image->sha256);
+	return json_pack("{s:I, s:s}", "size", (json_int_t)image->size, "blake2b", image->digest);
 }
 
 static json_t *hex_id(uint64_t id)

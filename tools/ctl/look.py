@@ -109,7 +109,7 @@ def vm_lines(vm):
     yield from port_lines(vm)
     for name, image in (vm.get("images") or {}).items():
         if image:
-            yield name, size_text(image["size"]) + (f", sha256 {image['sha256']}" if image.get("sha256") else "")
+            yield name, size_text(image["size"]) + (f", blake2b {image['blake2b']}" if image.get("blake2b") else "")
     if vm.get("spec"):
         yield from spec_lines(vm["spec"])
     yield "restarts", vm.get("restarts") or 0
