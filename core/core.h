@@ -73,7 +73,7 @@ enum bh_error vm_delete(struct vm *vm);
 
 /*
  * Puts @want into the port that it names; a running guest is told. It is not trusted: BH_BAD_PLAN and others with the
- * reason in @report, BH_NO_DEVICE without such a port, BH_WRONG_STATE when the port is taken, BH_RESET_FAILED. BH_OK
+ * reason in @report, BH_NO_DEVICE without such a port, BH_WRONG_STATE when the port is taken; those of pci_plug(). BH_OK
  * when it is there already.
  */
 enum bh_error vm_plug(struct vm *vm, const struct plan_function *want, struct bh_report *report);

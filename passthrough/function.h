@@ -47,6 +47,12 @@ void pci_port_access(struct vm *vm, uint32_t port, struct mmio *access);
 /* All of @vm's ports as it finds them when it starts. */
 void pci_port_reset(struct vm *vm);
 
+/*
+ * Whether @vm, which runs, is not done with what was in function @slot's port: the indicator says that nothing may be
+ * put into the slot now.
+ */
+bool pci_port_busy(const struct vm *vm, uint32_t slot);
+
 /* Function @slot, in a port, is there, or has gone: the guest is told. */
 void pci_port_change(struct vm *vm, uint32_t slot, bool present);
 

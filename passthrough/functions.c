@@ -258,8 +258,10 @@ static void fill_window(const struct vm *vm, uint32_t slot, bool map)
 
 enum bh_error pci_plug(struct vm *vm, uint32_t slot)
 {
-	enum bh_error error = vm->state == VM_RUNNING ? open_slots(vm, 1U << slot) : BH_OK;
+	enum bh_error error = BH_OK;
 
+	if (vm->state == VM_RUNNING)
+		error = pci_port_busy(vm, slot) ? BH_PORT_BUSY : open_slots(vm, 1U << slot);
 	if (error != BH_OK)
 		return error;
 	fill_window(vm, slot, true);

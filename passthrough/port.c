@@ -2,7 +2,9 @@
 /*
  * A guest's ports for hot plug: what it sees of a root port with a slot (PCIe 6.0 6.7, 7.5.1.3, 7.5.3). Nothing is
  * behind them in the machine; what they say at first is the planner's (core/plan.c). The slot's power is the guest's
- * to switch, and a guest that switches it off gives the function back.
+ * to switch, and a guest that switches it off gives the function back. The slot's indicator says when it has done so, and
+ * whether something may be put in (6.7.1.1.2): it is off then. Linux turns it off a second after the power, and forgets what
+ * happens there meanwhile.
  */
 #include <bulkhead/lock.h>
 #include <bulkhead/pci.h>
@@ -15,6 +17,7 @@
 #define SLOT_BUTTON (1U << 0)
 #define SLOT_PRESENCE (1U << 3)
 #define SLOT_INTERRUPT (1U << 5)
+/* As a value: off. 0 is reserved, and what it is before the guest has written it. */
 #define SLOT_INDICATOR (3U << 8)
 #define SLOT_BLINKING (2U << 8)
 #define SLOT_POWER_OFF (1U << 10)
@@ -108,6 +111,19 @@ uint32_t pci_port_find(const struct plan_vm *plan, uint64_t id)
 	return port;
 }
 
+bool pci_port_busy(const struct vm *vm, uint32_t slot)
+{
+	uint32_t port = slot - pci_port_slot(vm_plan(vm), 0);
+	uint32_t indicator = vm->shared.port[port][PORT_SLOT / 4] & SLOT_INDICATOR;
+
+	return indicator != 0 && indicator != SLOT_INDICATOR;
+}
+
+static bool is_off(uint32_t slot)
+{
+	return (slot & (SLOT_POWER_OFF | SLOT_INDICATOR)) == (SLOT_POWER_OFF | SLOT_INDICATOR);
+}
+
 static void write_port(struct vm *vm, uint32_t port, uint32_t at, uint32_t lanes, uint32_t value)
 {
 	uint32_t *reg = &vm->shared.port[port][at / 4];
@@ -119,7 +135,7 @@ static void write_port(struct vm *vm, uint32_t port, uint32_t at, uint32_t lanes
 	if (at != PORT_SLOT)
 		return;
 	*reg &= ~(value & lanes & SLOT_EVENTS);
-	if ((*reg & SLOT_PRESENT) != 0 && (*reg & ~before & SLOT_POWER_OFF) != 0) {
+	if ((*reg & SLOT_PRESENT) != 0 && is_off(*reg) && !is_off(before)) {
 		__atomic_fetch_or(&vm->shared.pci_given_back,
 				  1U << pci_port_slot(vm_plan(vm), port), __ATOMIC_SEQ_CST);
 		arch_doorbell(machine_plan()->management_core);

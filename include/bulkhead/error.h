@@ -34,7 +34,8 @@
 	X(BH_FIRMWARE, "a firmware service failed")                                                \
 	X(BH_BAD_MESSAGE, "the message is malformed")                                              \
 	X(BH_BAD_DIGEST, "the image is not what its digest says")                                  \
-	X(BH_RESET_FAILED, "a PCI function did not come back from its reset")
+	X(BH_RESET_FAILED, "a PCI function did not come back from its reset")                      \
+	X(BH_PORT_BUSY, "the guest is not done with what was in its port")
 
 enum bh_error {
 #define BH_ERROR_NAME(name, text) name,

@@ -58,11 +58,15 @@ void pci_close(struct vm *vm);
 
 /*
  * Hot plug of function @slot, which stands in a port of @vm's plan: its BARs are mapped; if the VM runs, it
- * is reset where that is due and opened, and the guest is told. BH_RESET_FAILED: it did not come back, and nothing was done.
+ * is reset where that is due and opened, and the guest is told. Nothing was done: BH_RESET_FAILED, it did not come back;
+ * BH_PORT_BUSY, the guest is not done with what was in the port before.
  */
 enum bh_error pci_plug(struct vm *vm, uint32_t slot);
 
-/* Asks the guest, as by the button at the port, to give function @slot back: it does so by switching the slot's power off. */
+/*
+ * Asks the guest, as by the button at the port, to give function @slot back: it does so by switching the slot's power and
+ * its indicator off.
+ */
 void pci_ask(struct vm *vm, uint32_t slot);
 
 /*

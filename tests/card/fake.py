@@ -15,7 +15,7 @@ HELLO, PING, LIST, INFO, STATS, CREATE, IMAGE, START, STOP, ABORT, RESET, DELETE
 NAMES = ("", "hello", "ping", "list", "info", "stats", "create", "image", "start", "stop", "abort", "reset", "delete",
          "console", "log", "event", "plug", "unplug")
 # enum bh_error
-BAD_VALUE, DUPLICATE, TOO_MANY, NO_DEVICE, BAD_PLAN, NO_SUCH_VM, WRONG_STATE, BAD_DIGEST = 3, 5, 6, 15, 17, 18, 19, 25
+BAD_VALUE, DUPLICATE, TOO_MANY, NO_DEVICE, BAD_PLAN, NO_SUCH_VM, WRONG_STATE, BAD_DIGEST, PORT_BUSY = 3, 5, 6, 15, 17, 18, 19, 25, 27
 NOTHING = 0xffffffff  # in a port
 
 
@@ -107,6 +107,7 @@ class Hypervisor:
         self.cut = threading.Event()  # stop_at was reached
         self.refuse = {}  # request name: (error, detail), once
         self.gives_back = 0.05  # seconds until a guest that is asked for a function gives it back; None: it never does
+        self.port_busy = 0  # so many plugs come before the guest is done with what was in the port
         self.on_cut = None
         self.keep = False
         self.greeted = threading.Event()
@@ -360,6 +361,9 @@ class Hypervisor:
             return 0, {}, {}
         if function != NOTHING or vm.state not in ("running", "stopped", "loading", "loaded"):
             return self.wrong(vm)
+        if self.port_busy:
+            self.port_busy -= 1
+            return PORT_BUSY, {}, {}
         if any(function == struct.unpack_from("<I", new)[0] for other in self.vms.values() for _, function in self.ports(other)):
             return BAD_PLAN, {"detail": "it has another owner"}, {}
         vm.plan = vm.plan[:at] + new + vm.plan[at + size:]

@@ -12,7 +12,7 @@ import pytest
 import machines
 from machine import friendly, linux, manifest
 from machines import CARD
-from managed import Managed, RawCard, boot_managed, text
+from managed import Managed, RawCard, boot_managed, number, text
 from test_attacks import Neighbour
 from test_devices import MODULES, initrd
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.platforms("el2-max", "svm-max")
 DISK_MIB = 4
 BLK, NVME = machines.device(0), machines.device(1)
 PLUG = 16
-BAD_PLAN, NO_DEVICE = 17, 15
+BAD_PLAN, NO_DEVICE, PORT_BUSY = 17, 15, 27
 # Where the first port's window is, in which the first BAR of what is plugged in stands.
 WINDOW = {"arm64": 0x3b000000, "x86_64": 0xdc000000}
 INIT = """\
@@ -131,6 +131,16 @@ def test_a_disk_is_pulled_out(guest):
             assert status == 204, answer
             assert guest.answers(register, r"holds (0x\w+)\s") == "0xFFFFFFFF"
             managed.until(lambda: "nvme" not in guest.answers("list", r"disks:([^.]*)\."), "the guest keeps what is not there")
+
+
+def test_a_port_is_busy_until_the_guest_is_done(tap, guest):
+    """While Linux keeps to itself a port whose function has gone, for a second, nothing is put into it that it would forget."""
+    guest.plug(NVME, "nvme0n1")
+    assert guest.managed.vm("DELETE", "linux", f"devices/{NVME}?force=1")[0] == 204
+    guest.plug(NVME, "nvme0n1")
+    guest.reads("nvme0n1")
+    first, *busy, last = [number(answer["error"]) for _, answer in tap.of(PLUG, False)]
+    assert first == last == 0 and busy and set(busy) == {PORT_BUSY}
 
 
 def test_both_ports_over_a_restart(guest):

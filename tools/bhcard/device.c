@@ -81,11 +81,17 @@ void devices_unplug_all(struct plan_vm *plan)
 
 /* ---- Changes ---- */
 
+/* Linux needs a second after it has switched a port off, and then what its machine lets it have. */
+#define PORT_WAIT_MS 10000
+#define PORT_POLL_MS 250
+
 struct change {
 	struct host *host;
 	char vm[MANIFEST_NAME_MAX + 1];
 	struct plan_function function; /* what is in the port when it is plugged */
 	bool is_at_once; /* an unplug for which no guest is asked */
+	char device[MANIFEST_DEVICE_MAX + 1]; /* that is plugged in */
+	uint64_t until; /* as now_ms(): so long the guest may take for what was in the port */
 	op_done_fn *done;
 	void *context;
 };
@@ -125,9 +131,42 @@ static void end(struct change *c, const struct answer *answer)
 	free(c);
 }
 
+static bool plug(struct vm *vm, const char *name, uint64_t until, op_done_fn *done, void *context,
+		 struct fail *fail);
+
+static void plug_again(evutil_socket_t none, short what, void *context)
+{
+	struct change *c = context;
+	struct vm *vm = host_find(c->host, c->vm);
+	struct fail fail;
+
+	(void)none;
+	(void)what;
+	if (vm)
+		vm->is_plugging = false;
+	else
+		fail_with(&fail, FAIL_STATE, "%s is not there any more", c->vm);
+	if (!vm || !plug(vm, c->device, c->until, c->done, c->context, &fail))
+		c->done(c->context, &fail);
+	free(c);
+}
+
+/* The guest is not done with what was in the port. False when it has had its time. */
+static bool wait_for_port(struct change *c)
+{
+	static const struct timeval pause = {0, PORT_POLL_MS * 1000};
+
+	return now_ms() < c->until &&
+	       event_base_once(c->host->base, -1, EV_TIMEOUT, plug_again, c, &pause) == 0;
+}
+
 static void plugged(void *context, const struct answer *answer)
 {
 	struct change *c = context;
+
+	if (!answer->lost && answer->error == BH_PORT_BUSY && wait_for_port(c))
+		return;
+
 	struct vm *vm = host_find(c->host, c->vm);
 	bool good = !answer->lost && answer->error == BH_OK;
 	struct plan_function *port = vm && good ? port_with(c, vm, MACHINE_NONE) : NULL;
@@ -185,11 +224,11 @@ static bool request(struct vm *vm, enum message type, struct payload *m, struct 
 			 vm->host->name);
 }
 
-static bool plug(struct vm *vm, const char *name, op_done_fn *done, void *context,
+static bool plug(struct vm *vm, const char *name, uint64_t until, op_done_fn *done, void *context,
 		 struct fail *fail)
 {
 	struct host *host = vm->host;
-	struct change change = {.done = done, .context = context};
+	struct change change = {.until = until, .done = done, .context = context};
 	struct bh_report report = {BH_OK, ""};
 	struct payload m;
 	enum bh_error error;
@@ -209,68 +248,15 @@ static bool plug(struct vm *vm, const char *name, op_done_fn *done, void *contex
 	payload_begin(&m);
 	payload_string(&m, "vm", vm->name);
 	payload_bytes(&m, "plan", &change.function, sizeof(change.function));
+	snprintf(change.device, sizeof(change.device), "%s", name);
 	return request(vm, MESSAGE_PLUG, &m, change, plugged, fail);
-}
-
-/* A plug that waits until the guest looks at its ports again. */
-struct waiting {
-	struct host *host;
-	char vm[MANIFEST_NAME_MAX + 1];
-	char function[MANIFEST_DEVICE_MAX + 1];
-	op_done_fn *done;
-	void *context;
-};
-
-static void rested(evutil_socket_t none, short what, void *context)
-{
-	struct waiting *w = context;
-	struct vm *vm = host_find(w->host, w->vm);
-	struct fail fail;
-
-	(void)none;
-	(void)what;
-	if (vm)
-		vm->is_plugging = false;
-	if (!vm)
-		fail_with(&fail, FAIL_STATE, "%s is not there any more", w->vm);
-	if (!vm || !plug(vm, w->function, w->done, w->context, &fail))
-		w->done(w->context, &fail);
-	free(w);
-}
-
-/* False with @fail when it cannot wait. */
-static bool wait_for_ports(struct vm *vm, const char *name, op_done_fn *done, void *context,
-			   struct fail *fail)
-{
-	uint64_t ms = vm->ports_rest_until - now_ms();
-	const struct timeval pause = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-	struct waiting *w = malloc(sizeof(*w));
-
-	if (!w)
-		return fail_with(fail, FAIL_DISK, "out of memory");
-	*w = (struct waiting){.host = vm->host, .done = done, .context = context};
-	memcpy(w->vm, vm->name, sizeof(w->vm));
-	snprintf(w->function, sizeof(w->function), "%s", name);
-	if (event_base_once(vm->host->base, -1, EV_TIMEOUT, rested, w, &pause) != 0) {
-		free(w);
-		return fail_with(fail, FAIL_DISK, "out of memory");
-	}
-	vm->is_plugging = true;
-	return true;
 }
 
 void device_plug(struct vm *vm, const char *name, op_done_fn *done, void *context)
 {
-	bool rests = vm->is == IS_RUNNING && now_ms() < vm->ports_rest_until;
-	uint32_t id, vf;
 	struct fail fail;
-	bool good;
 
-	if (rests && manifest_function(name, &id, &vf))
-		good = may_change(vm, &fail) && wait_for_ports(vm, name, done, context, &fail);
-	else
-		good = plug(vm, name, done, context, &fail);
-	if (!good)
+	if (!plug(vm, name, now_ms() + PORT_WAIT_MS, done, context, &fail))
 		done(context, &fail);
 }
 

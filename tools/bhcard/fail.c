@@ -41,6 +41,7 @@ static int status_of(enum bh_error error)
 	case BH_CORE_LOST:
 	case BH_CRASH_LOOP:
 	case BH_RESET_FAILED:
+	case BH_PORT_BUSY:
 		return 409;
 	default:
 		return 500;

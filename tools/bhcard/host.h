@@ -71,7 +71,6 @@ struct vm {
 	/* What is being done. */
 	struct op *op;
 	bool is_plugging; /* a plug or unplug is on its way */
-	uint64_t ports_rest_until; /* as now_ms(): its guest may not look at them before */
 	bool is_asking; /* an info is on its way */
 	bool ask_again;
 	enum ending ending;

@@ -9,9 +9,6 @@
 
 #include "op.h"
 
-/* A guest waits 1 s when it has switched a port off (PCIe 6.0 6.7), and Linux forgets what happens there meanwhile. */
-#define PORTS_REST_MS 2000
-
 #define POLL_MS 250
 #define UNSEEN_MS 2000 /* so long an event may come late that says how a VM ended */
 
@@ -169,8 +166,6 @@ void vm_heard(struct vm *vm, const char *kind)
 		vm->ending = ENDING_ABORTED;
 	else if (strcmp(kind, "stopped") == 0)
 		vm->ending = ENDING_STOPPED;
-	else if (strcmp(kind, "unplugged") == 0)
-		vm->ports_rest_until = now_ms() + PORTS_REST_MS;
 	if (!vm->is_ours && vm->ending != ENDING_NONE) /* the hypervisor may start it again */
 		vm_set_grace(vm, 0, &ignored);
 	vm_ask(vm);
