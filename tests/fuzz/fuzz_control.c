@@ -10,20 +10,24 @@
 #include <blake2.h>
 #include <libfdt.h>
 #include <sanitizer/asan_interface.h>
+#include <stdio.h>
 
 #include <bulkhead/planner.h>
 #include <bulkhead/vsock.h>
 
 #include "arch/host/private.h"
 #include "core/control.h"
+#include "passthrough/function.h"
 
 #define CORES 6
 #define VM_BYTES (4 * MIB)
 #define IMAGE_BYTES 192 /* of every image of the card */
-#define TYPES 16 /* of frames, that have trees */
+#define TYPES 18 /* of frames, that have trees */
 #define GUARD 64 /* bytes behind a frame */
 #define MAX_STEPS 6
 #define MAX_ROUNDS 100000 /* of control_poll() until nothing moves */
+#define FUNCTIONS 2 /* of PCI, which may be plugged into the first VM that the card asks for */
+#define PORTS 2U /* that it has */
 #define WANTED                                                                                     \
 	3 /* VMs that the card may ask for: two that can live together, and one that overlaps the first */
 
@@ -141,9 +145,11 @@ static void obey(uint32_t index)
 	box->command = COMMAND_NONE;
 }
 
+/* A wait until then, as for a reset; nothing here takes seconds. */
 void arch_wait(uint64_t deadline)
 {
-	(void)deadline;
+	if (deadline > now && deadline - now < HOST_SECOND)
+		now = deadline;
 	for (uint32_t i = 1; i < ncores; i++)
 		obey(i);
 }
@@ -317,6 +323,7 @@ static void await_answer(void)
 static uint8_t image[IMAGE_BYTES];
 static uint8_t digest[32];
 static struct plan_vm wanted[WANTED];
+static struct plan_function plugged[FUNCTIONS * PORTS]; /* as the card may ask for it */
 static const char *const names[] = {"boot", "one", "two", "clash", "nobody"};
 
 static void put(const void *bytes, size_t size)
@@ -371,8 +378,8 @@ static void text(const char *name, const char *value)
 
 static void any_property(void)
 {
-	static const char *const properties[] = {"vm",	   "plan",    "image", "offset",
-						 "digest", "version", "data"};
+	static const char *const properties[] = {"vm",	    "plan", "image",	"offset", "digest",
+						 "version", "data", "function", "force"};
 	const char *name = properties[input_byte() % ARRAY_SIZE(properties)];
 	uint8_t what = input_byte();
 	const uint8_t *bytes;
@@ -439,6 +446,13 @@ static void begin_request(uint16_t type, uint8_t which)
 		text("vm", names[(which & 7) % ARRAY_SIZE(names)]);
 	if (type == MESSAGE_IMAGE)
 		stream(which >> 3);
+	if (type == MESSAGE_PLUG)
+		fdt_property(tree, "plan", &plugged[(which >> 3) % ARRAY_SIZE(plugged)],
+			     sizeof(plugged[0]));
+	if (type == MESSAGE_UNPLUG)
+		fdt_property_u32(tree, "function", (which >> 3) % (FUNCTIONS + 1));
+	if (type == MESSAGE_UNPLUG && (which & 0x80) != 0)
+		fdt_property_u32(tree, "force", 1);
 	if (type == MESSAGE_CONSOLE || type == MESSAGE_PING)
 		fdt_property(tree, "data", image, which % IMAGE_BYTES);
 }
@@ -524,7 +538,22 @@ static void greet(void)
 	s.asked = s.answered = 0;
 }
 
-/* A guest ends by itself, or writes. */
+/* A guest writes to its port's configuration space, where its slot is switched off and on. */
+static void port_step(struct vm *vm, uint8_t what)
+{
+	static const uint32_t registers[] = {PORT_SLOT, PORT_SLOT + 2, PORT_MSI, PCI_COMMAND};
+	struct mmio access = {.offset = registers[what & 3], .size = 2, .write = true};
+
+	access.value = input_u16();
+	if (vm_plan(vm)->nports == 0)
+		return;
+	spin_lock(&vm->shared.pci_lock);
+	pci_port_access(vm, what >> 2 & (PORTS - 1), &access);
+	spin_unlock(&vm->shared.pci_lock);
+	vm_take_functions();
+}
+
+/* A guest ends by itself, writes, or does something to a port. */
 static void guest_step(uint8_t what)
 {
 	struct vm *vm = vm_record(what % 4);
@@ -542,6 +571,9 @@ static void guest_step(uint8_t what)
 	case 1:
 		while (console_get(vm) >= 0)
 			;
+		break;
+	case 2:
+		port_step(vm, what >> 4);
 		break;
 	default:
 		for (uint32_t i = 0; i < what; i++)
@@ -609,12 +641,33 @@ static void check_vm(uint32_t slot)
 		      (vm->state == VM_RUNNING ? CORE_RUNNING : CORE_IDLE));
 }
 
+/* Who has function @index; NULL: nobody. */
+static const struct vm *owner_of(uint32_t index)
+{
+	for (uint32_t i = 0; i < machine_plan()->nvms; i++)
+		for (uint32_t f = 0; f < machine_plan()->vm[i].nfunctions; f++)
+			if (machine_plan()->vm[i].function[f].function == index)
+				return vm_record(i);
+	return NULL;
+}
+
+/* DMA is open for the function of a VM that runs, and for no other. */
+static void check_functions(void)
+{
+	for (uint32_t i = 0; i < FUNCTIONS; i++) {
+		const struct vm *vm = owner_of(i);
+
+		CHECK(host_function_open(i) == (vm != NULL && vm->state == VM_RUNNING));
+	}
+}
+
 static void check_machine(void)
 {
 	struct bh_report report;
 
 	for (uint32_t i = 0; i < CONFIG_MAX_VMS; i++)
 		check_vm(i);
+	check_functions();
 	if (memcmp(machine_plan(), &plan_before, sizeof(plan_before)) == 0)
 		return;
 	CHECK(plan_check(machine_plan(), machine_facts(), &report) == BH_OK);
@@ -675,6 +728,7 @@ static void want(uint32_t i, struct plan *plan)
 				 .ncores = 1 + i % 2,
 				 .memory = VM_BYTES,
 				 .console = 1,
+				 .hotplug_ports = i == 0 ? PORTS : 0,
 				 .kernel = "kernel"};
 	struct bh_report report;
 	uint32_t slot;
@@ -683,6 +737,24 @@ static void want(uint32_t i, struct plan *plan)
 	CHECK(plan_add(plan, machine_facts(), &vm, &kernel, 1, &slot, &report) == BH_OK);
 	plan_set_boot(plan, slot, (struct extent){pa(0), PAGE_SIZE}, IMAGE_BYTES, 64, 0);
 	wanted[i] = plan->vm[slot];
+	if (i != 0)
+		return;
+	/* Each function into each port: the first one is taken, then the second. */
+	for (uint32_t f = 0; f < FUNCTIONS; f++) {
+		struct plan_vm *other = &plan->vm[slot];
+		uint32_t first = other->nfunctions - other->nports;
+		char name[16];
+
+		snprintf(name, sizeof(name), "0000:01:%02x.0", f);
+		for (uint32_t p = 0; p < PORTS; p++) {
+			struct plan_function *function = &plugged[f * PORTS + p];
+
+			CHECK(plan_plug(plan, machine_facts(), slot, name, function, &report) ==
+			      BH_OK);
+			other->function[first + p].function = 1 - f;
+		}
+		*other = wanted[i];
+	}
 }
 
 static void make_wanted(void)
@@ -708,6 +780,8 @@ static void boot(void)
 	host_spare_ram(32 * MIB);
 	struct boot_info *info = host_make(CORES, vms, ARRAY_SIZE(vms));
 
+	for (uint32_t i = 0; i < FUNCTIONS; i++)
+		host_add_function(info, PLAN_NONE);
 	info->plan.card.present = 1;
 	info->plan.card.function = MACHINE_NONE;
 	info->plan.card.port = PROTOCOL_PORT;
