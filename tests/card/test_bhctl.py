@@ -177,6 +177,7 @@ def test_top_ended_by_a_signal(ctl, number, status):
     child.kill(number)
     child.expect_exact("\x1b[?25h\x1b[?1049l")
     child.expect(pexpect.EOF)
+    child.wait()
     child.close()
     assert child.exitstatus == status
 
@@ -357,6 +358,7 @@ def test_stop_shows_how_the_grace_period_goes(ctl):
     child.expect(r"web may end by itself +\[#+\.+\] +[1-9]\d?%  [01] of 2 s")
     child.expect(pexpect.EOF)
     assert child.before.endswith(b"\r\x1b[K")
+    child.wait()
     child.close()
     assert child.exitstatus == 0 and ctl.state("web") == "stopped"
 
@@ -695,6 +697,7 @@ def test_progress_on_a_terminal(fake, ctl, tmp_path):
     child.expect(r"100%  8 MiB")
     child.expect(pexpect.EOF)
     assert child.before.endswith(b"\r\x1b[K")
+    child.wait()
     child.close()
     assert child.exitstatus == 0
 

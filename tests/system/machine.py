@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -311,7 +312,12 @@ class Machine:
             return
         if self._monitor:
             self._monitor.close()
-        self.child.close(force=True)
+        # Not by pexpect's close(), which gives a large emulator a tenth of a second to die.
+        self.child.kill(signal.SIGKILL)
+        while self.child.isalive():
+            time.sleep(0.005)
+        self.child.ptyproc.delayafterclose = 0
+        self.child.close()
         self.child = None
         self.log.close()
         shutil.rmtree(self.sockets)

@@ -193,6 +193,7 @@ def test_ctrl_c_on_a_terminal(platform):
     started = below(child.pid)
     child.send("\x03")
     child.expect(pexpect.EOF)
+    child.wait()
     child.close()
     assert child.exitstatus == 0 and "Traceback" not in child.before
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in started), lambda: f"left: {started}")
