@@ -83,7 +83,7 @@ void devices_unplug_all(struct plan_vm *plan)
 
 /* Linux needs a second after it has switched a port off, and then what its machine lets it have. */
 #define PORT_WAIT_MS 10000
-#define PORT_POLL_MS 250
+#define PORT_POLL_US 250000
 
 struct change {
 	struct host *host;
@@ -154,7 +154,7 @@ static void plug_again(evutil_socket_t none, short what, void *context)
 /* The guest is not done with what was in the port. False when it has had its time. */
 static bool wait_for_port(struct change *c)
 {
-	static const struct timeval pause = {0, PORT_POLL_MS * 1000};
+	static const struct timeval pause = {0, PORT_POLL_US};
 
 	return now_ms() < c->until &&
 	       event_base_once(c->host->base, -1, EV_TIMEOUT, plug_again, c, &pause) == 0;
