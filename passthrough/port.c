@@ -82,6 +82,8 @@ static void event(struct vm *vm, uint32_t slot, uint32_t events, bool present)
 	spin_lock(&vm->shared.pci_lock);
 	vm->shared.pci_present &= ~(1U << slot);
 	vm->shared.pci_present |= (uint32_t)present << slot;
+	if (!present) /* nor can it be given back any more */
+		__atomic_fetch_and(&vm->shared.pci_given_back, ~(1U << slot), __ATOMIC_SEQ_CST);
 	*reg &= ~SLOT_PRESENT;
 	*reg |= SLOT_STATUS(events) | (present ? SLOT_PRESENT : 0);
 	settle(vm, port);

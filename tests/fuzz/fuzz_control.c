@@ -24,7 +24,7 @@
 #define IMAGE_BYTES 192 /* of every image of the card */
 #define TYPES 18 /* of frames, that have trees */
 #define GUARD 64 /* bytes behind a frame */
-#define MAX_STEPS 6
+#define MAX_STEPS 7
 #define MAX_ROUNDS 100000 /* of control_poll() until nothing moves */
 #define FUNCTIONS 2 /* of PCI, which may be plugged into the first VM that the card asks for */
 #define PORTS 2U /* that it has */
@@ -550,7 +550,6 @@ static void port_step(struct vm *vm, uint8_t what)
 	spin_lock(&vm->shared.pci_lock);
 	pci_port_access(vm, what >> 2 & (PORTS - 1), &access);
 	spin_unlock(&vm->shared.pci_lock);
-	vm_take_functions();
 }
 
 /* A guest ends by itself, writes, or does something to a port. */
@@ -599,6 +598,7 @@ static void step(void)
 		break;
 	case 18:
 		now += 10 * HOST_SECOND;
+		vm_take_functions();
 		settle();
 		break;
 	case 19:
@@ -820,6 +820,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step();
 		check_answers();
 	}
+	vm_take_functions();
 	check_machine();
 	clear();
 	s.piece = 0;
