@@ -66,10 +66,8 @@ class Guest:
         assert self.answers(f"read {disk} {times}", r"disk ([0-9a-f]{32})\s") == self.digests[disk]
 
     def plug(self, function, disk):
-        before = len(self.managed.console("linux"))
         status, answer = self.managed.vm("POST", "linux", "devices", {"function": function})
         assert status == 200, answer
-        self.sees(rf"({'vda' if disk == 'vda' else 'nvme0'})[\]:]", before)
         self.managed.until(lambda: disk in self.answers("list", r"disks:([^.]*)\."), f"{disk} does not appear")
 
     def has(self):
@@ -84,7 +82,7 @@ def guest(boot, platform, card, tmp_path):
         disks[name] = tmp_path / name
         disks[name].write_bytes(data)
         digests[name] = hashlib.md5(data).hexdigest()
-    vms = {"linux": {**linux("linux", [1, 2], args="iomem=relaxed"), "hotplug-ports": 2}, "guard": friendly(3, "do=guard")}
+    vms = {"linux": {**linux("linux", [1, 2], args="quiet iomem=relaxed"), "hotplug-ports": 2}, "guard": friendly(3, "do=guard")}
     managed = boot_managed(boot, card.start(), vms, files={"initrd.gz": initrd(platform.backend.files, MODULES["vda"] + MODULES["nvme0n1"], INIT, str(tmp_path))}, memory=768,
                            devices=[f"virtio-blk,file={disks['vda']}", f"nvme,file={disks['nvme0n1']}"])
     managed.until(lambda: "guard: on" in managed.server.text + managed.console("guard"), "the neighbour does not come up")
