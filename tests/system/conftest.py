@@ -152,24 +152,30 @@ class Shared:
         self.machine, self.key = None, None
 
 
-@pytest.fixture(scope="session")
-def _shared():
-    shared = Shared()
-    yield shared
-    shared.drop()
+SHARED = Shared()
+
+
+def pytest_runtest_setup(item):
+    """A machine that nobody shares any more would keep a core busy beside the tests that follow."""
+    if "share" not in item.fixturenames:
+        SHARED.drop()
+
+
+def pytest_sessionfinish():
+    SHARED.drop()
 
 
 @pytest.fixture
-def share(request, _shared, platform):
+def share(request, platform):
     """share(name, source, **options): like boot(), but the next test that asks for the same name gets the same one."""
     def get(name, source, **options):
         name = f"{name}-{platform.name}"
-        return _shared.get(name, lambda: Machine(Scenario(platform.backend, name, source),
+        return SHARED.get(name, lambda: Machine(Scenario(platform.backend, name, source),
                                                  **{**platform.options, **options}).booted())
 
     yield get
     if request.node.failed:
-        _shared.drop()
+        SHARED.drop()
 
 
 @pytest.hookimpl(hookwrapper=True)
