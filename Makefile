@@ -84,7 +84,7 @@ LIBFDT_SRCS := $(addprefix $(DEPS)/libfdt/,fdt.c fdt_ro.c fdt_wip.c fdt_sw.c fdt
 LOADER_SRCS := $(wildcard boot/*.c boot/*.S boot/$(A)/*.c boot/$(A)/*.S) $(SHARED_SRCS) $(LOADER_ONLY) lib/string.c
 
 # The parts that run on the host unchanged. Files of the loader with these names are pure functions over bytes.
-PURE_BOOT := machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c pci.c dma_map.c
+PURE_BOOT := lpi_test.c machine_*.c cpio.c elf.c kernel_*.c smbios.c memory_map.c pci.c dma_map.c
 HOST_SRCS := $(filter-out core/no_prompt.c,$(wildcard core/*.c)) $(wildcard mm/*.c passthrough/*.c arch/host/*.c) arch/arm64/vits.c arch/x86/decode.c \
 	$(wildcard $(foreach d,boot boot/arm64 boot/x86,$(addprefix $d/,$(PURE_BOOT))))
 

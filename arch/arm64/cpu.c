@@ -61,6 +61,8 @@ void arch_machine_init(void)
 	uint32_t irq = machine->uart_irq;
 
 	gic_init();
+	if (machine->arm64.lpis_tested != 0)
+		log_line("GIC: LPIs of one number at two cores are two interrupts, by test");
 	if (irq == 0)
 		return;
 	gic_spi_wakes(irq);

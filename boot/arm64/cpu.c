@@ -22,6 +22,42 @@ unsigned int cpu_exception_level(void)
 	return (unsigned int)(READ("CurrentEL") >> 2 & 3);
 }
 
+/* The registers of the GIC's CPU interface: IHI 0069H 12.2. */
+#define WRITE(name, value) __asm__ volatile("msr " name ", %0" : : "r"((uint64_t)(value)))
+#define ICC_PMR_EL1 "s3_0_c4_c6_0"
+#define ICC_SRE_EL2 "s3_4_c12_c9_5"
+#define ICC_IAR1_EL1 "s3_0_c12_c12_0"
+#define ICC_EOIR1_EL1 "s3_0_c12_c12_1"
+#define ICC_CTLR_EL1 "s3_0_c12_c12_4"
+#define ICC_IGRPEN1_EL1 "s3_0_c12_c12_7"
+#define INTID_SPECIAL 1020U
+
+static void isb(void)
+{
+	__asm__ volatile("isb" : : : "memory");
+}
+
+void cpu_open_interface(void)
+{
+	__asm__ volatile("msr daifset, #3" : : : "memory");
+	WRITE(ICC_SRE_EL2, 0xf);
+	isb();
+	WRITE(ICC_CTLR_EL1, 0); /* ending an interrupt deactivates it */
+	WRITE(ICC_PMR_EL1, 0xff);
+	WRITE(ICC_IGRPEN1_EL1, 1);
+	isb();
+}
+
+uint32_t cpu_take_interrupt(void)
+{
+	uint32_t intid = (uint32_t)READ(ICC_IAR1_EL1);
+
+	if (intid < INTID_SPECIAL || intid > INTID_SPECIAL + 3)
+		WRITE(ICC_EOIR1_EL1, intid);
+	isb();
+	return intid;
+}
+
 uint64_t cpu_mpidr(void)
 {
 	return READ("mpidr_el1");

@@ -15,6 +15,12 @@ uint64_t cpu_mpidr(void);
 /* The GIC's CPU interface can be reached through system registers: GICv3 or later. */
 bool cpu_has_gic_registers(void);
 
+/* Masks interrupts, and lets the CPU interface give all of Group 1 to who asks it. */
+void cpu_open_interface(void);
+
+/* Acknowledges and ends the interrupt that pends for this core: its INTID, or 1020 to 1023. */
+uint32_t cpu_take_interrupt(void);
+
 /* Whether the tables in use let a load from @address through; at EL2 only. */
 bool cpu_is_mapped(uint64_t address);
 

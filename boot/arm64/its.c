@@ -4,18 +4,24 @@
 
 #include "carve.h"
 #include "cpu.h"
+#include "lpi_test.h"
 #include "registers.h"
 
 #include <bulkhead/its.h>
 
 #include <string.h>
 
+#define GICD_CTLR 0x0000
+#define GICD_CTLR_ENABLE_GRP1 (1U << 1)
+#define GICD_CTLR_ARE (1U << 4)
+#define GICD_CTLR_RWP (1U << 31)
 #define GICD_TYPER 0x0004
 #define GICD_IIDR 0x0008
 #define GICD_IIDR_QEMU 0x43b
 #define GICD_TYPER_LPIS (1U << 17)
 #define GICR_CTLR 0x0000
 #define GICR_TYPER 0x0008
+#define GICR_ICENABLER0 0x10180 /* in SGI_base */
 #define PAGE_SIZES 3
 
 static_assert(PLAN_MAX_VECTORS == 1 << ITS_EVENT_BITS, "event ids of a function");
@@ -115,29 +121,29 @@ static uint64_t target_of(const struct machine *machine, uint32_t cpu)
 	return (read64(gicr, GICR_TYPER) >> 8 & 0xffff) << 16;
 }
 
-static void map_collection(const struct plan_its *its, uint64_t collection, uint64_t target)
+/* And waits until it is done. */
+static bool queue(const struct plan_its *its, uint64_t first, uint64_t second, uint64_t third)
 {
 	uint64_t write = read64(its->registers, GITS_CWRITER);
 	uint64_t *command = pa_to_ptr(pa(its->commands.v + write));
 
-	command[0] = ITS_MAPC;
-	command[1] = 0;
-	command[2] = GITS_VALID | target | collection;
+	command[0] = first;
+	command[1] = second;
+	command[2] = third;
 	command[3] = 0;
 	dsb();
 	write64(its->registers, GITS_CWRITER, (write + ITS_COMMAND_BYTES) % ITS_QUEUE_BYTES);
+	return wait32(its->registers, GITS_CREADR, UINT32_MAX,
+		      read32(its->registers, GITS_CWRITER));
 }
 
-/* One after the other: the queue is shorter than there may be cores. */
 static bool map_collections(const struct machine *machine, uint32_t management_core,
 			    const struct plan_its *its)
 {
 	for (uint32_t i = 0; i <= machine->ncpus; i++) {
 		uint32_t core = i < machine->ncpus ? i : management_core;
 
-		map_collection(its, i, target_of(machine, core));
-		if (!wait32(its->registers, GITS_CREADR, UINT32_MAX,
-			    read32(its->registers, GITS_CWRITER)))
+		if (!queue(its, ITS_MAPC, 0, GITS_VALID | target_of(machine, core) | i))
 			return false;
 	}
 	return true;
@@ -182,4 +188,100 @@ void its_start(const struct machine *machine, uint32_t management_core, struct e
 	if (out->commands.v == 0 || out->properties.v == 0 || out->pending.v == 0 ||
 	    out->translations.v == 0 || !bring_up(machine, management_core, out, memory))
 		*out = (struct plan_its){.registers = pa(0)};
+}
+
+/* ---- Trying whether LPIs of one number are kept apart ---- */
+
+#define LOOKS 100000U /* for an LPI that is on its way: all commands for it are done */
+
+struct trial {
+	const struct machine *machine;
+	const struct plan_its *its;
+	uint32_t core[2];
+};
+
+static bool sync(const struct trial *t)
+{
+	return queue(t->its, ITS_SYNC, 0, target_of(t->machine, t->core[0])) &&
+	       queue(t->its, ITS_SYNC, 0, target_of(t->machine, t->core[1]));
+}
+
+static bool command(void *context, enum its_command what, uint32_t device, uint32_t collection)
+{
+	const struct trial *t = context;
+	uint64_t lpi = what == ITS_MAPTI ? LPI_FIRST : 0;
+
+	return queue(t->its, what | (uint64_t)device << 32, lpi << 32, collection) && sync(t);
+}
+
+static bool take_lpi(void *context, bool wanted)
+{
+	(void)context;
+	for (uint32_t i = 0; i < (wanted ? LOOKS : LOOKS / 100); i++)
+		if (cpu_take_interrupt() == LPI_FIRST)
+			return true;
+	return false;
+}
+
+/* As the resident core does it, which finds it done (12.11.2). */
+static void enable_lpis(const struct machine *machine, const struct plan_its *its, uint32_t core)
+{
+	pa_t gicr = machine->cpu[core].gicr;
+
+	write64(gicr, GICR_PROPBASER, its->properties.v | GICR_COHERENT | (LPI_ID_BITS - 1));
+	write64(gicr, GICR_PENDBASER,
+		(its->pending.v + core * IOMMU_TABLE_BYTES) | GICR_COHERENT | GICR_PENDBASER_ZERO);
+	dsb();
+	write32(gicr, GICR_CTLR, read32(gicr, GICR_CTLR) | GICR_CTLR_ENABLE_LPIS);
+	dsb();
+}
+
+/* Firmware has switched it off. Of this core's own interrupts none is wanted. */
+static void open_gic(const struct machine *machine)
+{
+	pa_t gicd = machine->arm64.gicd;
+
+	write32(gicd, GICD_CTLR, GICD_CTLR_ARE);
+	wait32(gicd, GICD_CTLR, GICD_CTLR_RWP, 0);
+	write32(gicd, GICD_CTLR, GICD_CTLR_ARE | GICD_CTLR_ENABLE_GRP1);
+	wait32(gicd, GICD_CTLR, GICD_CTLR_RWP, 0);
+	write32(machine->cpu[machine->boot_cpu].gicr, GICR_ICENABLER0, UINT32_MAX);
+	cpu_open_interface();
+}
+
+bool its_keeps_lpis_apart(const struct machine *machine, const struct plan_its *its, bool *tried)
+{
+	struct trial t = {.machine = machine, .its = its, .core = {machine->boot_cpu}};
+	struct lpi_rig rig = {.context = &t, .command = command, .take = take_lpi};
+	uint64_t table[2], at = its->translations.v;
+	uint32_t found = 0;
+	bool apart;
+
+	*tried = false;
+	for (uint32_t i = 0; i < machine->nfunctions && found < 2; i++) {
+		const struct machine_function *f = &machine->function[i];
+
+		if (f->msix != 0 && f->msi_device < its->ndevices) {
+			rig.device[found] = f->msi_device;
+			table[found++] = at;
+		}
+		at += f->msix != 0 ? ITS_ITT_BYTES : 0;
+	}
+	if (found < 2 || machine->ncpus < 2)
+		return true;
+	*tried = true;
+	t.core[1] = machine->boot_cpu == 0;
+	rig.here = t.core[0];
+	rig.there = t.core[1];
+	open_gic(machine);
+	for (uint32_t i = 0; i < 2; i++)
+		enable_lpis(machine, its, t.core[i]);
+	for (uint32_t i = 0; i < 2; i++)
+		if (!queue(its, ITS_MAPD | (uint64_t)rig.device[i] << 32, ITS_EVENT_BITS - 1,
+			   GITS_VALID | table[i]))
+			return false;
+	apart = lpis_are_apart(&rig);
+	for (uint32_t i = 0; i < 2; i++)
+		apart = queue(its, ITS_MAPD | (uint64_t)rig.device[i] << 32, 0, 0) && apart;
+	return sync(&t) && apart;
 }

@@ -21,4 +21,11 @@ bool its_shares_lpis(const struct machine *machine);
 void its_start(const struct machine *machine, uint32_t management_core, struct extent *memory,
 	       struct plan_its *out);
 
+/*
+ * Whether LPIs of one number are kept apart by the ITS that was started: tried with @machine's first two functions that have
+ * events, at this core and another one, whose LPIs are on afterwards. Interrupts are masked, and only the resident core sets
+ * this core's redistributor up again. Where there is nothing to try it with, nobody is in the way of anybody: @tried is false.
+ */
+bool its_keeps_lpis_apart(const struct machine *machine, const struct plan_its *its, bool *tried);
+
 #endif

@@ -99,6 +99,12 @@ void arch_start_iommus(struct boot_info *info)
 			drop_iommu(machine, i);
 	}
 	its_start(machine, plan->management_core, &memory, &plan->its);
+	if (plan->its.registers.v != 0 && machine->arm64.one_lpi_owner == 0) {
+		bool tried;
+
+		machine->arm64.one_lpi_owner = !its_keeps_lpis_apart(machine, &plan->its, &tried);
+		machine->arm64.lpis_tested = tried;
+	}
 }
 
 uint64_t arch_hwid(void)

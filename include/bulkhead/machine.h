@@ -112,9 +112,9 @@ struct machine_arm64 {
 	uint8_t spi_used[(MACHINE_SPI_COUNT + 7) / 8];
 	uint32_t nsmmu;
 	pa_t smmu[MACHINE_MAX_SMMU];
-	uint32_t
-		one_lpi_owner; /* 1: nobody has shown that LPIs of one number on several cores work with this GIC */
-	uint32_t reserved;
+	/* 1: this GIC has not been shown to take LPIs of one number on several cores for several interrupts */
+	uint32_t one_lpi_owner;
+	uint32_t lpis_tested; /* 1: here the loader has seen that it does */
 };
 
 struct machine_ioapic {
