@@ -458,15 +458,10 @@ $(H)/bhcard-data/openapi.json: tools/bhcard/openapi.yaml
 $(H)/bhcard-data/%.o: $(H)/bhcard-data/%
 	$(Q)cd $(@D) && ld -r -b binary -z noexecstack $* -o $(@F)
 
-# $(call bhcard_objects,KIND,COMPILER,FLAGS): how build/host/KIND's objects of bhcard are made
-define bhcard_objects
-$(H)/$(1)/tools/bhcard/main.o $(H)/$(1)/tools/bhcard/api_ch.o: $(H)/version/include/bulkhead/version.h
-endef
+$(foreach kind,plain sanitized fuzzed,$(addprefix $(H)/$(kind)/tools/bhcard/,main.o api_ch.o)): $(H)/version/include/bulkhead/version.h
 
 # $(call bhcard,KIND,OUTPUT,FLAGS)
 define bhcard
-$(call bhcard_objects,$(1),$(HOSTCC),$(3))
-
 $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/bhcard-data/index.html.o \
 		$(H)/bhcard-data/openapi.json.o $(H)/$(1)/libbulkhead.a
 	$$(call say,HOSTLD,$$@)
@@ -474,7 +469,6 @@ $(2): $(BHCARD_SRCS:%.c=$(H)/$(1)/%.o) $(H)/bhcard-data/index.html.o \
 endef
 $(eval $(call bhcard,plain,$(H)/bhcard,-O2))
 $(eval $(call bhcard,sanitized,$(H)/bhcard-sanitized,$(SANITIZE)))
-$(eval $(call bhcard_objects,fuzzed,$(FUZZCC),$(SANITIZE)))
 
 # All of bhcard but its doors.
 $(H)/fuzzed/libbhcard.a: $(patsubst %.c,$(H)/fuzzed/%.o,$(filter-out %/main.c,$(BHCARD_SRCS)))

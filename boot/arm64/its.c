@@ -121,7 +121,7 @@ static uint64_t target_of(const struct machine *machine, uint32_t cpu)
 	return (read64(gicr, GICR_TYPER) >> 8 & 0xffff) << 16;
 }
 
-/* And waits until it is done. */
+/* Has the ITS do a command, and waits until it is done: false when it never is. */
 static bool queue(const struct plan_its *its, uint64_t first, uint64_t second, uint64_t third)
 {
 	uint64_t write = read64(its->registers, GITS_CWRITER);
@@ -223,6 +223,12 @@ static bool take_lpi(void *context, bool wanted)
 	return false;
 }
 
+/* @table: where the device's events are translated, and that it may have some; 0: it has none. */
+static bool map_device(const struct trial *t, uint32_t device, uint64_t table)
+{
+	return queue(t->its, ITS_MAPD | (uint64_t)device << 32, ITS_EVENT_BITS - 1, table);
+}
+
 /* As the resident core does it, which finds it done (12.11.2). */
 static void enable_lpis(const struct machine *machine, const struct plan_its *its, uint32_t core)
 {
@@ -277,11 +283,10 @@ bool its_keeps_lpis_apart(const struct machine *machine, const struct plan_its *
 	for (uint32_t i = 0; i < 2; i++)
 		enable_lpis(machine, its, t.core[i]);
 	for (uint32_t i = 0; i < 2; i++)
-		if (!queue(its, ITS_MAPD | (uint64_t)rig.device[i] << 32, ITS_EVENT_BITS - 1,
-			   GITS_VALID | table[i]))
+		if (!map_device(&t, rig.device[i], GITS_VALID | table[i]))
 			return false;
 	apart = lpis_are_apart(&rig);
 	for (uint32_t i = 0; i < 2; i++)
-		apart = queue(its, ITS_MAPD | (uint64_t)rig.device[i] << 32, 0, 0) && apart;
+		apart = map_device(&t, rig.device[i], 0) && apart;
 	return sync(&t) && apart;
 }

@@ -13,7 +13,7 @@
 /* What may be wrong with a GIC. */
 enum kind {
 	GOOD,
-	ONE_FOR_ALL, /* one pending bit for all cores */
+	ONE_FOR_ALL, /* an interrupt comes at all cores */
 	ACKNOWLEDGED_FOR_ALL,
 	LOST_WHEN_MOVED,
 	DISCARDED_FOR_ALL,
