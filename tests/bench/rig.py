@@ -25,8 +25,9 @@ VMRUN = b"\x0f\x01\xd8"
 COMMANDS = ("vm_load", "vm_launch", "vm_end", "arch_vm_quiesce", "vm_scrub_begin", "vm_scrub_end")
 PAUSES = ("arch_wait", "arch_zero")  # a core sleeps; a core that has parked scrubs
 REQUEST = "payload_valid"  # the system manager has a whole frame of the card's
-FUNCTIONS = ("pci_open", "pci_close")  # a VM's functions are assigned, and taken from it; "_end": has come back from there
-LOG = ("log_drain", "log_take")  # the system manager begins to write the log; takes a line, and after the last finds none
+# A VM's functions are assigned, and taken from it; the system manager writes the log. "_end": has come back from there.
+SPANS = ("pci_open", "pci_close", "log_drain")
+LOG = ("log_take",)  # takes a line, and after the last finds none
 
 
 # ---- The backends, as they are measured ------------------------------------------------------------------------------
@@ -404,8 +405,8 @@ def bulkhead(rig, name, vms, icount=False, count="core", log=None, card=None, sp
         at = symbols_of(rig)
         text, path = text_of(rig)
         plugin = [f"count={count}", f"text={path}", *(f"exit={e:#x}" for e in rig.exits(text, at)),
-                  *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, *FUNCTIONS, REQUEST)),
-                  *(f"at={where:#x}:{p}_end" for p, places in returns_of(rig, FUNCTIONS).items() for where in places), f"pc={entry_of(rig):#x}:guest"]
+                  *(f"at={at[p]:#x}:{p}" for p in (*COMMANDS, *PAUSES, *LOG, *SPANS, REQUEST)),
+                  *(f"at={where:#x}:{p}_end" for p, places in returns_of(rig, SPANS).items() for where in places), f"pc={entry_of(rig):#x}:guest"]
     options = {"cores": 1 + sum(len(vm.cores) for vm in vms), "memory": 512 + sum(vm.mib for vm in vms), **rig.options, **more}
     if devices:
         options["devices"] = [name.partition("/")[0] for name in devices]
