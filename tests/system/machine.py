@@ -374,7 +374,12 @@ class Machine:
             if time.monotonic() > deadline:
                 self.fail(f"no /{pattern}/ within {timeout} s")
             if not self._read(deadline):
-                self.fail(f"the emulator ended; /{pattern}/ did not come")
+                self.fail(f"the emulator ended{self._how()}; /{pattern}/ did not come")
+
+    def _how(self):
+        """Of an emulator that has ended, whether it died."""
+        self.child.wait()
+        return f" by signal {self.child.signalstatus}" if self.child.signalstatus else ""
 
     def until(self, condition, why):
         """Looks until @condition() is true."""

@@ -8,6 +8,7 @@ class Holder:
     line: str  # what the hostile guest is told
     cause: str  # for people
     sleeps: bool = False
+    once: bool = False  # in one run of QEMU
 
 
 BOTH = [
@@ -37,7 +38,9 @@ HOLDERS = {
         Holder("idle", "asleep with interrupts on", True),
         Holder("spin-protected", "a loop in 32-bit mode"),
         Holder("exception-loop", "exceptions without end"),
-        Holder("debug-storm", "#DB whose delivery takes #DB"),
+        # QEMU 10.0 keeps a pointer to the watchpoint that a delivery hit when a later write of DR7 frees it, and
+        # looks at it when the next one hits: it dies of that once in 300 times.
+        Holder("debug-storm", "#DB whose delivery takes #DB", once=True),
         Holder("alignment-storm", "#AC whose delivery takes #AC"),
         Holder("all-off", "all its vCPUs off", True),
         Holder("init-self", "INIT to itself"),

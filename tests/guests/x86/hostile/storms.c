@@ -181,8 +181,7 @@ void debug_storm(void)
 	say_holding();
 	write_register("dr0", low(debug_stack_end) - 8);
 	write_register("dr7", 0x00090703);
-	MEM64(low(debug_stack_end) - 8) = 0;
-	FOREVER;
+	FOREVER MEM64(low(debug_stack_end) - 8) = 0;
 }
 
 /* CVE-2015-5307: #AC whose delivery takes #AC. */
