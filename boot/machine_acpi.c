@@ -121,6 +121,7 @@ static enum bh_error madt_gicc(struct acpi_reader *r, const struct table *e)
 		.core_id = m->ncpus,
 	};
 	m->arm64.pmu_ppi = get32(e, 20) < FIRST_SPI ? get32(e, 20) : 0;
+	m->arm64.maintenance_ppi = get32(e, 56) < FIRST_SPI ? get32(e, 56) : 0;
 	r->uid[m->ncpus++] = get32(e, 8);
 	return BH_OK;
 }

@@ -441,6 +441,7 @@ static enum bh_error read_gic(struct walk *w)
 		return BAD(w, "/%s: reg: its address cannot be read", node_name(w));
 	w->m->arm64.gicd = gicd.base;
 	w->m->arm64.gic_version = is_compatible(w, "arm,gic-v3") ? 3 : 2;
+	w->m->arm64.maintenance_ppi = get_intid(w, 0, GIC_PPI);
 	return BH_OK;
 }
 

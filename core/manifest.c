@@ -505,6 +505,11 @@ static enum bh_error parse_dma_trusted(struct parse *p, const struct value *v)
 	return number(p, v, 0, 1, &p->vm->dma_trusted);
 }
 
+static enum bh_error parse_virtual_interrupts(struct parse *p, const struct value *v)
+{
+	return number(p, v, 0, 1, &p->vm->virtual_interrupts);
+}
+
 static enum bh_error parse_hotplug_ports(struct parse *p, const struct value *v)
 {
 	return number(p, v, 0, PLAN_MAX_PORTS, &p->vm->hotplug_ports);
@@ -524,6 +529,7 @@ static const struct property vm_properties[] = {
 	{"devices", parse_devices, false},
 	{"dma-trusted", parse_dma_trusted, false},
 	{"hotplug-ports", parse_hotplug_ports, false},
+	{"virtual-interrupts", parse_virtual_interrupts, false},
 };
 
 /* --- nodes --- */
@@ -531,7 +537,7 @@ static const struct property vm_properties[] = {
 static enum bh_error unknown_property(struct parse *p, const char *name,
 				      const struct property *table, size_t count)
 {
-	char known[160] = "none";
+	char known[192] = "none";
 	size_t length = 0;
 
 	for (size_t i = 0; i < count && length < sizeof(known); i++)

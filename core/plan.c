@@ -615,6 +615,30 @@ static enum bh_error not_there(const struct planner *p, const struct manifest_vm
 		       want->name, device, p->machine->nfunctions);
 }
 
+/*
+ * Where the GIC has not been shown to keep LPIs of one number apart, one VM takes its own and those of the next ones come
+ * by list registers.
+ */
+static enum bh_error plan_interrupts(struct planner *p, uint32_t slot,
+				     const struct manifest_vm *want)
+{
+	const struct machine_arm64 *arm64 = &p->machine->arm64;
+	struct plan_vm *vm = &p->plan->vm[slot];
+
+	for (uint32_t i = 0; i < p->plan->nvms && arm64->one_lpi_owner != 0; i++)
+		if (i != slot && plan_takes_lpis(vm) && plan_takes_lpis(&p->plan->vm[i]))
+			vm->virtual_interrupts = arm64->maintenance_ppi != 0;
+	if (want->virtual_interrupts == 0)
+		return BH_OK;
+	vm->virtual_interrupts = 1;
+	return arm64->maintenance_ppi != 0
+		       ? BH_OK
+		       : bh_fail(p->report, BH_BAD_VALUE,
+				 "/vms/%s: virtual-interrupts: 1; this machine has no GIC with list "
+				 "registers and their maintenance interrupt",
+				 want->name);
+}
+
 static enum bh_error plan_functions(struct planner *p, uint32_t slot,
 				    const struct manifest_vm *want)
 {
@@ -656,7 +680,7 @@ static enum bh_error plan_functions(struct planner *p, uint32_t slot,
 	for (uint32_t i = 0; i < vm->nports; i++)
 		vm->function[vm->nfunctions++] =
 			(struct plan_function){.function = MACHINE_NONE, .id = (i + 1) << 8};
-	return error;
+	return error != BH_OK ? error : plan_interrupts(p, slot, want);
 }
 
 /* In a port's window: what is not prefetchable, or has no more than 32 bits, in its first half, the rest in the second. */

@@ -192,6 +192,8 @@ static enum bh_error check_options(const struct check *c)
 	if (vm->console > 1 || vm->autostart > 1 || vm->dma_trusted > 1)
 		return REFUSE_VM(c, "console %u, autostart %u or DMA trust %u; 0 or 1 are allowed",
 				 vm->console, vm->autostart, vm->dma_trusted);
+	if (vm->virtual_interrupts > (c->machine->arm64.maintenance_ppi != 0))
+		return REFUSE_VM(c, "virtual interrupts %u", vm->virtual_interrupts);
 	if (vm->restart_limit != 0 && vm->restart_window == 0)
 		return REFUSE_VM(c, "%u restarts in no time", vm->restart_limit);
 	return BH_OK;
@@ -523,12 +525,11 @@ static enum bh_error check_functions(const struct check *c)
 	    (vm->nfunctions != 0 && last->gpa.v + last->extent.size > GUEST_HIGH_WINDOW_BASE))
 		return REFUSE_VM(c, "%u functions, or too much RAM beside them", vm->nfunctions);
 	/* Every guest numbers its LPIs from 8192 on, and not every GIC has been shown to keep those of different cores apart. */
-	for (uint32_t i = 0; i < c->plan->nvms && vm->nfunctions != 0; i++)
-		if (&c->plan->vm[i] != vm && c->plan->vm[i].nfunctions != 0 &&
+	for (uint32_t i = 0; i < c->plan->nvms && plan_takes_lpis(vm); i++)
+		if (&c->plan->vm[i] != vm && plan_takes_lpis(&c->plan->vm[i]) &&
 		    c->machine->arm64.one_lpi_owner != 0)
-			return REFUSE_VM(c,
-					 "with this interrupt controller one VM alone may have %s",
-					 "PCI functions");
+			return REFUSE_VM(c, "takes its LPIs itself, as does VM %s",
+					 c->plan->vm[i].name);
 	for (uint32_t i = 0; i < vm->nfunctions && error == BH_OK; i++)
 		error = check_function(c, i);
 	return error;

@@ -80,6 +80,8 @@ static void print_machine(struct printer *p, const struct plan *plan, const stru
 	add(p, " usable");
 	if (m->arch == MACHINE_ARM64 && m->arm64.gic_version != 0)
 		add(p, ", GICv%u", m->arm64.gic_version);
+	if (m->arch == MACHINE_ARM64 && m->arm64.its.v != 0)
+		add(p, ", LPIs taken by %s", m->arm64.one_lpi_owner ? "one VM" : "every VM");
 	end_line(p);
 
 	add(p, "hypervisor: core %u, memory ", plan->management_core);
@@ -100,6 +102,10 @@ static void print_options(struct printer *p, const struct plan_vm *vm)
 		add(p, "; restarts: %u in %u s", vm->restart_limit, vm->restart_window);
 	else
 		add(p, "; restarts: never");
+	end_line(p);
+	if (vm->virtual_interrupts == 0)
+		return;
+	add(p, "  interrupts: by list registers, each an exit");
 	end_line(p);
 }
 

@@ -14,7 +14,7 @@ _bhctl_options() {
 	case $1 in
 	list) echo --quiet ;;
 	create)
-		echo --cores --core-count --memory --kernel --initrd --cmdline --device --dma-trusted --hotplug-ports --boot-protocol --console --no-console --restart \
+		echo --cores --core-count --memory --kernel --initrd --cmdline --device --dma-trusted --hotplug-ports --virtual-interrupts --boot-protocol --console --no-console --restart \
 			--restart-limit --autostart --start --manifest
 		;;
 	stop) echo --grace --no-wait ;;

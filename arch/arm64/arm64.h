@@ -95,7 +95,8 @@ void reset_el1(void);
 void gic_map(const struct machine *machine);
 void gic_init(void);
 void gic_cpu_idle(uint32_t cpu);
-void gic_cpu_guest(uint32_t cpu);
+/* @lists: the guest's interrupts come by list registers. */
+void gic_cpu_guest(uint32_t cpu, bool lists);
 /* In EL2: takes what woke this core out of both groups. */
 void gic_acknowledge(void);
 void gic_send_sgi(uint64_t hwid, uint32_t intid);
@@ -110,6 +111,10 @@ void gic_spi_pend(uint32_t intid, bool on);
 uint32_t gic_dist_read(uint32_t offset);
 void gic_dist_write(uint32_t offset, uint32_t value);
 uint32_t gic_redist_read(uint32_t cpu, uint32_t offset);
+/* Of an SGI, PPI or SPI, as its owner set it; all LPIs have the same. */
+uint32_t gic_priority(uint32_t cpu, uint32_t intid);
+/* The maintenance interrupt of core @cpu passes whatever mask. */
+void gic_open_maintenance(uint32_t cpu);
 
 /* The lowest priority mask at which the stop signal still gets through. */
 uint64_t gic_pmr_floor(void);
@@ -127,6 +132,13 @@ void smmu_map(void);
 /* Each returns NULL, or what was illegal. */
 const char *vgic_dist(struct vm *vm, struct mmio *access);
 bool vgic_has_its(const struct vm *vm);
+
+/* ---- lists.c: interrupts of a VM that does not take them itself (plan_vm.virtual_interrupts) ---- */
+
+/* This core's list registers empty, its interrupts open. */
+void lists_reset(void);
+/* Takes what is pending at this core for its guest. */
+void lists_take(const struct cpu *cpu);
 const char *vgic_redist(struct vm *vm, struct mmio *access);
 const char *vgic_sysreg(struct cpu *cpu, uint32_t reg, bool write, uint64_t *value);
 const char *sbsa_uart(struct vm *vm, struct mmio *access);

@@ -130,7 +130,7 @@ void arch_vcpu_reset(struct cpu *cpu, uint64_t entry, uint64_t context)
 	cpu->arch.regs[0] = context;
 	cpu->arch.pmr = 0;
 	reset_el1();
-	gic_cpu_guest(cpu->index);
+	gic_cpu_guest(cpu->index, vm_plan(cpu->vm)->virtual_interrupts != 0);
 	el2_enter_guest(cpu->vm);
 	__asm__ volatile("ic iallu" ::: "memory");
 	dsb(nsh);

@@ -99,6 +99,8 @@ void el2_enter_guest(const struct vm *vm)
 
 	if (gic_stop_by_fiq())
 		hcr |= HCR_FMO;
+	if (vm_plan(vm)->virtual_interrupts != 0)
+		hcr |= HCR_IMO;
 	if (has_pauth())
 		hcr |= HCR_APK | HCR_API;
 	if (has_scxtnum())

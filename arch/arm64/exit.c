@@ -185,6 +185,9 @@ static void handle(struct guest_exit *exit, uint64_t kind)
 {
 	if (kind == EXIT_KIND_FIQ) {
 		on_fiq(exit);
+	} else if (kind == EXIT_KIND_IRQ && vm_plan(exit->cpu->vm)->virtual_interrupts != 0) {
+		exit->reason = EXIT_INTERRUPT;
+		lists_take(exit->cpu);
 	} else if (kind == EXIT_KIND_SYNC && handlers[ESR_EC(exit->syndrome)] != NULL) {
 		handlers[ESR_EC(exit->syndrome)](exit);
 	} else {

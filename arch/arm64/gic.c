@@ -3,6 +3,8 @@
 #include "arm64.h"
 #include "gic_regs.h"
 
+#include <bulkhead/its.h>
+
 #define SPI_FIRST 32
 
 static uint64_t dist;
@@ -44,6 +46,26 @@ static uint64_t redist(uint32_t cpu)
 uint32_t gic_redist_read(uint32_t cpu, uint32_t offset)
 {
 	return read32(redist(cpu) + offset);
+}
+
+uint32_t gic_priority(uint32_t cpu, uint32_t intid)
+{
+	uint32_t word = GICD_IPRIORITYR + (intid & ~3U);
+
+	if (intid >= LPI_FIRST)
+		return GIC_PRIORITY;
+	word = intid < SPI_FIRST ? gic_redist_read(cpu, GICR_SGI_BASE + word) : gic_dist_read(word);
+	return word >> intid % 4 * 8 & 0xff;
+}
+
+void gic_open_maintenance(uint32_t cpu)
+{
+	uint64_t sgi = redist(cpu) + GICR_SGI_BASE;
+	uint32_t intid = machine_facts()->arm64.maintenance_ppi;
+
+	write8(sgi + GICD_IPRIORITYR + intid, 0);
+	write32(sgi + GICD_ISENABLER, 1U << intid);
+	dsb(sy);
 }
 
 static void wait_dist(void)
@@ -193,7 +215,7 @@ void gic_acknowledge(void)
  * CTLR, RPR and DIR (12.4.6) so that no SGI leaves the VM and the mask never
  * closes for the stop signal. Group 0 on the interface stays the hypervisor's.
  */
-void gic_cpu_guest(uint32_t cpu)
+void gic_cpu_guest(uint32_t cpu, bool lists)
 {
 	reset_interface();
 	reset_redist(redist(cpu));
@@ -201,6 +223,8 @@ void gic_cpu_guest(uint32_t cpu)
 	write_icc(ICC_IGRPEN0_EL1, gic_stop_by_fiq() ? 1 : 0);
 	write_icc(ICH_VMCR_EL2, 0); /* with FMO = 1 the guest's Group 0 registers are these */
 	write_icc(ICH_HCR_EL2, ICH_HCR_TC);
+	if (lists)
+		lists_reset();
 	isb();
 }
 

@@ -46,6 +46,7 @@
 
 #define GIC_PRIORITY 0xa0
 #define GIC_PRIORITY_WAKES 0x80 /* of what an idle core takes: LPIs that pend there have to wait */
+#define GIC_PPI_FIRST 16
 #define GIC_SPECIAL 1020 /* INTIDs from here on are no interrupts (2.2) */
 
 #define ICC_PMR_EL1 S3_0_C4_C6_0
@@ -72,8 +73,20 @@
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
 #define ICC_SRE_EL2 S3_4_C12_C9_5
 #define ICH_HCR_EL2 S3_4_C12_C11_0
+#define ICH_VTR_EL2 S3_4_C12_C11_1
+#define ICH_ELRSR_EL2 S3_4_C12_C11_5
 #define ICH_VMCR_EL2 S3_4_C12_C11_7
+#define ICH_AP0R0_EL2 S3_4_C12_C8_0
+#define ICH_AP0R1_EL2 S3_4_C12_C8_1
+#define ICH_AP0R2_EL2 S3_4_C12_C8_2
+#define ICH_AP0R3_EL2 S3_4_C12_C8_3
+#define ICH_AP1R0_EL2 S3_4_C12_C9_0
+#define ICH_AP1R1_EL2 S3_4_C12_C9_1
+#define ICH_AP1R2_EL2 S3_4_C12_C9_2
+#define ICH_AP1R3_EL2 S3_4_C12_C9_3
 
+#define ICH_HCR_EN (1U << 0) /* the virtual CPU interface */
+#define ICH_HCR_UIE (1U << 1) /* maintenance interrupt when no or one list register is in use */
 #define ICH_HCR_TC (1U << 10)
 
 /* A macro argument is expanded before it becomes a name. */

@@ -113,9 +113,9 @@ static uint32_t guest_typer(const struct vm *vm)
 	uint32_t lines = plan->console_irq / 32;
 	uint32_t typer = (gic_dist_read(GICD_TYPER) & keep) | GICD_TYPER_NO_1N | lines;
 
-	return !vgic_has_its(vm)
-		       ? typer
-		       : (typer & ~GICD_TYPER_ID_BITS) | GICD_TYPER_LPIS | (LPI_ID_BITS - 1) << 19;
+	return !vgic_has_its(vm) ? typer
+				 : (typer & ~GICD_TYPER_ID_BITS) | GICD_TYPER_LPIS |
+					   (LPI_GUEST_ID_BITS - 1) << 19;
 }
 
 static uint32_t dist_control(struct vm *vm, const struct mmio *access)

@@ -4,6 +4,7 @@
  * into commands of the hypervisor's own. Tables of the guest are never walked but for one byte of its LPI configuration.
  * A command that is not as it should be is ignored, as an ITS may do (5.3.2).
  *
+ * Events keep the guest's INTIDs; those of a VM with virtual interrupts have INTIDs of their own (lists.c).
  * All VMs share one configuration table, in which every LPI is enabled. One that a guest masks goes to the collection
  * where nobody takes interrupts. There two VMs' events of one INTID are one pending bit: who leaves is sent an
  * interrupt when another has been there with him, which may be one too many, but never one too few.
@@ -27,8 +28,11 @@ static_assert(1 + PLAN_MAX_PORTS <= 1U << (DEVICE_BITS - 8), "each has 256 ids")
 #define PIDR2_GICV3 0x3b
 
 #define SHARED 0x80 /* two or more have been here since nobody was */
-static uint8_t parked[LPI_COUNT]; /* how many events with this INTID are where nobody takes them */
+static uint8_t
+	parked[LPI_GUEST_COUNT]; /* how many events with this INTID are where nobody takes them */
 static_assert(CONFIG_MAX_VMS < SHARED, "each VM has an INTID once at most");
+static_assert(LPI_OWN_FIRST + MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS <= 1U << LPI_ID_BITS,
+	      "each event of each function has one");
 
 static uint32_t parking(const struct guest_its *its)
 {
@@ -78,29 +82,34 @@ static uint32_t core_of(const struct guest_its *its, uint32_t home)
 static void send(const struct guest_its *its, enum its_command what, uint32_t slot, uint32_t id,
 		 uint32_t home)
 {
-	const struct vits_event *event = &its->state->event[slot][id];
+	uint32_t lpi = its->state->event[slot][id].lpi;
 
-	its_command(what, function_of(its, slot)->msi_device, id,
-		    what == ITS_MAPTI ? event->lpi : 0,
+	if (its->plan->virtual_interrupts != 0)
+		lpi = LPI_OWN_FIRST + its->plan->function[slot].function * PLAN_MAX_VECTORS + id;
+	its_command(what, function_of(its, slot)->msi_device, id, what == ITS_MAPTI ? lpi : 0,
 		    what == ITS_MAPTI || what == ITS_MOVI ? home : 0);
 	its_sync(core_of(its, home));
 }
 
-static void park(const struct vits_event *event)
+static void park(const struct guest_its *its, const struct vits_event *event)
 {
 	uint8_t *count = &parked[event->lpi - LPI_FIRST];
 
+	if (its->plan->virtual_interrupts != 0)
+		return;
 	(*count)++;
 	if ((*count & ~SHARED) > 1)
 		*count |= SHARED;
 }
 
 /* True when somebody else's interrupt may have been taken for this one's, or the other way round. */
-static bool unpark(const struct vits_event *event)
+static bool unpark(const struct guest_its *its, const struct vits_event *event)
 {
 	uint8_t *count = &parked[event->lpi - LPI_FIRST];
 	bool shared = (*count & SHARED) != 0;
 
+	if (its->plan->virtual_interrupts != 0)
+		return false;
 	(*count)--;
 	if (*count == SHARED)
 		*count = 0;
@@ -128,8 +137,8 @@ static void settle(struct guest_its *its, uint32_t slot, uint32_t id)
 	send(its, ITS_MOVI, slot, id, home);
 	its_sync(core_of(its, old));
 	if (home == parking(its))
-		park(event);
-	again = old == parking(its) && unpark(event);
+		park(its, event);
+	again = old == parking(its) && unpark(its, event);
 	if (again)
 		send(its, ITS_INT, slot, id, home);
 }
@@ -154,7 +163,7 @@ static void discard(struct guest_its *its, uint32_t slot, uint32_t id)
 	its->work++;
 	send(its, ITS_DISCARD, slot, id, event->home);
 	if (event->home == parking(its))
-		unpark(event);
+		unpark(its, event);
 	*event = (struct vits_event){.lpi = 0};
 }
 
@@ -221,7 +230,7 @@ static void map_event(struct guest_its *its, const uint64_t *command, uint64_t l
 	struct vits_event *event = event_of(its, command, &slot, &id);
 
 	if (event == NULL || collection >= CONFIG_MAX_CPUS || lpi < LPI_FIRST ||
-	    lpi >= LPI_FIRST + LPI_COUNT)
+	    lpi >= LPI_OWN_FIRST)
 		return;
 	discard(its, slot, id);
 	if (!lpi_is_free(its, (uint32_t)lpi))
@@ -230,7 +239,7 @@ static void map_event(struct guest_its *its, const uint64_t *command, uint64_t l
 	look(its, event);
 	event->home = (uint16_t)home_of(its, event);
 	if (event->home == parking(its))
-		park(event);
+		park(its, event);
 	send(its, ITS_MAPTI, slot, id, event->home);
 }
 

@@ -30,6 +30,7 @@ unsigned int cpu_exception_level(void)
 #define ICC_EOIR1_EL1 "s3_0_c12_c12_1"
 #define ICC_CTLR_EL1 "s3_0_c12_c12_4"
 #define ICC_IGRPEN1_EL1 "s3_0_c12_c12_7"
+#define ICH_VTR_EL2 "s3_4_c12_c11_1"
 #define INTID_SPECIAL 1020U
 
 static void isb(void)
@@ -56,6 +57,13 @@ uint32_t cpu_take_interrupt(void)
 		WRITE(ICC_EOIR1_EL1, intid);
 	isb();
 	return intid;
+}
+
+uint32_t cpu_list_registers(void)
+{
+	if (cpu_exception_level() != 2 || (READ(ICC_SRE_EL2) & 1) == 0)
+		return 0;
+	return (uint32_t)(READ(ICH_VTR_EL2) & 0x1f) + 1;
 }
 
 uint64_t cpu_mpidr(void)

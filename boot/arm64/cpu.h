@@ -15,6 +15,9 @@ uint64_t cpu_mpidr(void);
 /* The GIC's CPU interface can be reached through system registers: GICv3 or later. */
 bool cpu_has_gic_registers(void);
 
+/* List registers for a guest's interrupts; 0 where that cannot be seen, from EL1. */
+uint32_t cpu_list_registers(void);
+
 /* Masks interrupts, and lets the CPU interface give all of Group 1 to who asks it. */
 void cpu_open_interface(void);
 

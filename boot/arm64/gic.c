@@ -85,6 +85,9 @@ enum bh_error gic_probe(struct machine *machine, const struct gic_regions *regio
 			       "the interrupt controller is GIC architecture %u; 3 or 4 is needed",
 			       revision);
 	machine->arm64.gic_version = revision;
+	if (cpu_list_registers() <
+	    2) /* the maintenance interrupt comes when one is in use (12.4.7) */
+		machine->arm64.maintenance_ppi = 0;
 	machine->arm64.spi_count = spi_count(machine->arm64.gicd);
 	for (uint32_t i = 0; i < regions->count && error == BH_OK; i++)
 		error = walk_region(machine, regions->region[i], report);

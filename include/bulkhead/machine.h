@@ -106,6 +106,7 @@ struct machine_arm64 {
 	uint32_t gic_version; /* 2, 3 or 4; 0 when unknown */
 	uint32_t timer_ppi[4]; /* secure physical, physical, virtual, hypervisor */
 	uint32_t pmu_ppi;
+	uint32_t maintenance_ppi; /* of the list registers (IHI 0069H 6.4) */
 	uint32_t psci_smc; /* 1: PSCI by SMC */
 	uint32_t spi_count; /* implemented SPIs; 0 when unknown */
 	/* SPIs some table or AML mentions (bit n: INTID 32 + n), so not free for software use. */

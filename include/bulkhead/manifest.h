@@ -49,6 +49,7 @@ struct manifest_vm {
 	uint32_t restart_limit; /* restarts allowed within restart_window; 0: never restart */
 	uint32_t restart_window; /* seconds */
 	uint32_t dma_trusted; /* 1: the owner answers for the DMA of devices that no IOMMU checks */
+	uint32_t virtual_interrupts; /* Arm, 1: its interrupts are to come by list registers */
 	uint32_t hotplug_ports; /* into which devices can be plugged while it runs */
 	uint32_t ndevices;
 	char device[MANIFEST_MAX_DEVICES][MANIFEST_DEVICE_MAX + 1];

@@ -85,6 +85,8 @@ struct plan_vm {
 	uint32_t nfunctions;
 	/* 1: the owner answers for the DMA of functions that no IOMMU checks */
 	uint32_t dma_trusted;
+	uint32_t virtual_interrupts; /* Arm, 1: its interrupts come by list registers */
+	uint32_t reserved; /* so that there is no padding */
 	struct plan_function function[PLAN_MAX_FUNCTIONS];
 	/*
 	 * What the hypervisor keeps for this VM: tables, rings. Of a VM of the boot
@@ -284,6 +286,12 @@ static inline struct extent plan_port_window(const struct machine *machine, uint
 
 	return (struct extent){pa(end - (PLAN_MAX_PORTS - port) * GUEST_PORT_WINDOW),
 			       GUEST_PORT_WINDOW};
+}
+
+/* True when @vm's own cores take the interrupts of its functions: on Arm LPIs, under the guest's INTIDs. */
+static inline bool plan_takes_lpis(const struct plan_vm *vm)
+{
+	return vm->nfunctions != 0 && vm->virtual_interrupts == 0;
 }
 
 /* True when nobody is in the slot @vm. */

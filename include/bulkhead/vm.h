@@ -18,6 +18,7 @@
 	X(EXIT_CALL, "call") /* PSCI and other HVC/SMC */                                          \
 	X(EXIT_IPI, "ipi") /* sending an IPI */                                                    \
 	X(EXIT_INTC, "intc") /* set-up of the interrupt controller */                              \
+	X(EXIT_INTERRUPT, "interrupt") /* Arm: one for a VM with virtual-interrupts */             \
 	X(EXIT_PCI, "pci") /* configuration space and MSI-X tables */                              \
 	X(EXIT_CONSOLE, "console") /* the mediated UART */                                         \
 	X(EXIT_REGISTER, "register") /* a trapped system register or MSR */                        \

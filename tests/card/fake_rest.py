@@ -24,8 +24,8 @@ BLOCK = 2 * MIB
 NAME = re.compile(r"[a-z0-9-]{1,31}$")
 PAGE = pathlib.Path(__file__).parents[2] / "tools/bhcard/web/index.html"
 SPEC = {"name", "cores", "core_count", "memory", "bootargs", "boot_protocol", "console", "autostart", "restart", "devices",
-        "dma_trusted", "hotplug_ports"}
-REASONS = ["call", "ipi", "intc", "console", "register", "port", "cpuid", "nmi", "stop", "illegal"]
+        "dma_trusted", "hotplug_ports", "virtual_interrupts"}
+REASONS = ["call", "ipi", "intc", "interrupt", "console", "register", "port", "cpuid", "nmi", "stop", "illegal"]
 KEPT_EVENTS, KEPT_CONSOLE = 256, 256 * 1024
 
 

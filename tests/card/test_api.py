@@ -50,7 +50,7 @@ def test_the_manifests_own_refusals(card, change, error, sentence):
 
 def test_functions_are_the_manifests(card):
     """The card plans when a VM is started: until then it only reads what is wanted."""
-    wanted = {**GOOD, "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True}
+    wanted = {**GOOD, "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True, "virtual_interrupts": True}
     assert card.ask("POST", VMS, wanted).status == 201
     assert card.ask("GET", VMS + "/" + GOOD["name"]).json["spec"] == wanted
 

@@ -218,15 +218,16 @@ def test_create_says_nothing_and_uploads(ctl, tmp_path):
     initrd.write_bytes(b"x" * 5000)
     assert ctl.done("create", "web", "--core-count", "2", "--memory", "1G", "--kernel", ctl.kernel, "--initrd", initrd,
                     "--cmdline", "a=b c", "--no-console", "--restart", "always", "--restart-limit", "5,600", "--autostart",
-                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted",
+                    "--boot-protocol", "linux", "--device", "0000:01:00.0", "--device", "0000:02:00.0/vf3", "--dma-trusted", "--virtual-interrupts",
                     "--hotplug-ports", "2") == ""
     vm = ctl.json("info", "web")
     assert vm["state"] == "defined"
     assert vm["spec"] == {"name": "web", "core_count": 2, "memory": "1G", "bootargs": "a=b c", "console": "none", "autostart": True,
                           "boot_protocol": "linux", "restart": {"policy": "always", "limit": 5, "window": 600},
-                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True, "hotplug_ports": 2}
+                          "devices": ["0000:01:00.0", "0000:02:00.0/vf3"], "dma_trusted": True, "hotplug_ports": 2, "virtual_interrupts": True}
     assert re.search(r"^device: +0000:01:00.0$", ctl.done("info", "web"), re.M)
     assert "hot plug:     2 ports\n" in ctl.done("info", "web")
+    assert "interrupts:   by list registers, each an exit\n" in ctl.done("info", "web")
     assert [vm["images"][i]["size"] for i in ("kernel", "initrd")] == [KERNEL_BYTES, 5000]
 
 

@@ -33,6 +33,8 @@ static void step_once(const uint8_t *step)
 	struct mmio access = {.size = 1U << (step[1] & 3), .write = (step[1] & 4) != 0};
 
 	memcpy(&value, step + 4, sizeof(value));
+	if (model_vits[vm].devices == 0) /* it has no events: what it is may still be chosen */
+		model_plan[vm].virtual_interrupts = step[0] >> 3 & 1;
 	switch (step[0] >> 1 & 3) {
 	case 0:
 	case 1:

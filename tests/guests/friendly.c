@@ -7,10 +7,13 @@
 #define PING 1 /* IPIs */
 #define PONG 2
 #define TICKS 1000
+#define ALL_IPIS 0xffffU
+#define BURSTS 100
 
 static volatile uint32_t ticks, pings, pongs, inputs, strays;
 static volatile uint32_t last_tick; /* with this one the timer ends; 0: it never does */
 static volatile uint32_t second_runs;
+static volatile uint32_t ipis; /* bit n: IPI n came */
 static volatile char last_input;
 
 /* ---- interrupts ---- */
@@ -32,6 +35,8 @@ static void on_input(void)
 
 void handle_interrupt(uint32_t interrupt)
 {
+	if (interrupt < 16)
+		ipis |= 1U << interrupt;
 	if (interrupt == TIMER_INTERRUPT) {
 		if (++ticks == last_tick)
 			timer_off();
@@ -215,11 +220,28 @@ static void do_second_off(void)
 	idle();
 }
 
+/* All IPIs pend at once, more than an Arm core has list registers; each comes, time and again, and then so does the timer. */
+static void do_burst(void)
+{
+	interrupts_on();
+	for (uint32_t ipi = 0; ipi < 16; ipi++)
+		ipi_enable(0, ipi);
+	for (uint32_t i = 0; i < BURSTS; i++) {
+		mask_all();
+		ipis = 0;
+		for (uint32_t ipi = 0; ipi < 16; ipi++)
+			ipi_send(0, ipi);
+		SLEEP_WHILE(ipis != ALL_IPIS);
+	}
+	say("burst: %u times all\n", (uint64_t)BURSTS);
+	do_timer();
+}
+
 const struct behaviour behaviours[] = {
 	{"hello", do_hello}, {"off", do_off},
 	{"reset", do_reset}, {"zero", do_zero},
 	{"fill", do_fill},   {"guard", do_guard},
 	{"echo", do_echo},   {"timer", do_timer},
 	{"smp", do_smp},     {"second-off", do_second_off},
-	{NULL, NULL},
+	{"burst", do_burst}, {NULL, NULL},
 };

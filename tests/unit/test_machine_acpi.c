@@ -85,6 +85,7 @@ static void add_gicc(struct table *madt, uint32_t uid, uint64_t mpidr, uint32_t 
 	put(madt, at + 8, uid, 4);
 	put(madt, at + 12, flags, 4);
 	put(madt, at + 20, 23, 4);
+	put(madt, at + 56, 25, 4);
 	put(madt, at + 68, mpidr, 8);
 }
 
@@ -181,6 +182,7 @@ static void reads_cores_that_are_on(void **state)
 	assert_int_equal(machine.cpu[1].hwid, 0x100);
 	assert_int_equal(machine.cpu[2].hwid, 0x100000300);
 	assert_int_equal(machine.arm64.pmu_ppi, 23);
+	assert_int_equal(machine.arm64.maintenance_ppi, 25);
 }
 
 static void reads_the_gic(void **state)

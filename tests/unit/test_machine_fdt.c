@@ -119,6 +119,7 @@ static void virt_gic(void **state)
 	assert_int_equal(machine.arm64.gicd.v, 0x08000000);
 	assert_int_equal(machine.arm64.its.v, 0x08080000);
 	assert_int_equal(machine.arm64.spi_count, 0);
+	assert_int_equal(machine.arm64.maintenance_ppi, 25);
 }
 
 static void virt_timers(void **state)

@@ -225,6 +225,14 @@ static void functions_are_understood(void **state)
 		assert_false(manifest_function(bad[i], &id, &vf));
 }
 
+static void interrupts_can_be_virtual(void **state)
+{
+	(void)state;
+	PARSE_WITH(SET_CELLS("/vms/web", "virtual-interrupts", 1, 1));
+	assert_int_equal(manifest.vm[0].virtual_interrupts, 1);
+	assert_int_equal(manifest.vm[1].virtual_interrupts, 0);
+}
+
 static void dma_can_be_trusted(void **state)
 {
 	(void)state;
@@ -351,7 +359,7 @@ static const struct bad {
 	 BH_UNKNOWN,
 	 "/vms/web: colour: this property is not known; known are cores, core-count, memory, "
 	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted, "
-	 "hotplug-ports",
+	 "hotplug-ports, virtual-interrupts",
 	 {SET_TEXT("/vms/web", "colour", "blue")}},
 	{"unknown_host_property",
 	 BH_UNKNOWN,
@@ -383,7 +391,7 @@ static const struct bad {
 	 BH_UNKNOWN,
 	 "/vms/web: co?lour: this property is not known; known are cores, core-count, memory, "
 	 "kernel, initrd, bootargs, boot-protocol, console, autostart, restart-limit, devices, dma-trusted, "
-	 "hotplug-ports",
+	 "hotplug-ports, virtual-interrupts",
 	 {SET_TEXT("/vms/web", "co\x1blour", "blue")}},
 	{"foreign_name_is_cut",
 	 BH_UNKNOWN,
@@ -621,6 +629,10 @@ static const struct bad {
 	 BH_BAD_VALUE,
 	 "/vms/web: dma-trusted: 2; 0 to 1 are allowed",
 	 {SET_CELLS("/vms/web", "dma-trusted", 1, 2)}},
+	{"virtual_interrupts_too_much",
+	 BH_BAD_VALUE,
+	 "/vms/web: virtual-interrupts: 2; 0 to 1 are allowed",
+	 {SET_CELLS("/vms/web", "virtual-interrupts", 1, 2)}},
 	{"too_many_ports",
 	 BH_BAD_VALUE,
 	 "/vms/web: hotplug-ports: 5; 0 to 4 are allowed",
@@ -984,6 +996,7 @@ int main(void)
 		cmocka_unit_test_setup(devices_are_read, set_up),
 		cmocka_unit_test_setup(functions_are_understood, set_up),
 		cmocka_unit_test_setup(dma_can_be_trusted, set_up),
+		cmocka_unit_test_setup(interrupts_can_be_virtual, set_up),
 		cmocka_unit_test_setup(ports_for_hot_plug, set_up),
 		cmocka_unit_test_setup(memory_in_gib, set_up),
 		cmocka_unit_test_setup(memory_in_kib, set_up),

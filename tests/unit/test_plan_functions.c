@@ -85,6 +85,21 @@ static struct manifest_vm *vm_with(const char *name, const char *device)
 	return vm;
 }
 
+static char printed[8192];
+static size_t nprinted;
+
+static void print_line(void *context, const char *line)
+{
+	(void)context;
+	nprinted += bh_format(printed + nprinted, sizeof(printed) - nprinted, "%s\n", line);
+}
+
+static void print(void)
+{
+	nprinted = 0;
+	plan_print(&plan, &machine, print_line, NULL);
+}
+
 /* --- what is given --- */
 
 static void functions_are_given(void **state)
@@ -179,7 +194,7 @@ static void tables_are_whole_pages(void **state)
 }
 
 /* With a GIC that nobody has shown to keep LPIs of one number apart. */
-static void one_vm_alone_has_lpis(void **state)
+static void one_vm_alone_takes_lpis(void **state)
 {
 	(void)state;
 	vm_with("web", "0000:01:00.0");
@@ -187,11 +202,48 @@ static void one_vm_alone_has_lpis(void **state)
 	make_good();
 	machine.arm64.one_lpi_owner = 1;
 	assert_int_equal(plan_check(&plan, &machine, &report), BH_BAD_PLAN);
-	assert_string_equal(report.text,
-			    "plan: VM web: with this interrupt controller one VM alone "
-			    "may have PCI functions");
+	assert_string_equal(report.text, "plan: VM web: takes its LPIs itself, as does VM db");
+	plan.vm[0].virtual_interrupts = 1;
+	assert_int_equal(plan_check(&plan, &machine, &report), BH_BAD_PLAN);
+	assert_string_equal(report.text, "plan: VM web: virtual interrupts 1");
+	machine.arm64.maintenance_ppi = 25;
+	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
+	plan.vm[0].virtual_interrupts = 0;
 	memset(&plan.vm[1], 0, sizeof(plan.vm[1]));
 	assert_int_equal(plan_check(&plan, &machine, &report), BH_OK);
+}
+
+/* There the first takes its own, and the hypervisor those of the others. */
+static void the_others_interrupts_are_virtual(void **state)
+{
+	(void)state;
+	machine.arm64.one_lpi_owner = 1;
+	machine.arm64.maintenance_ppi = 25;
+	vm_with("web", "0000:01:00.0");
+	vm_with("db", "0000:03:00.0/vf0");
+	make_good();
+	assert_int_equal(plan.vm[0].virtual_interrupts, 0);
+	assert_int_equal(plan.vm[1].virtual_interrupts, 1);
+	print();
+	assert_non_null(strstr(printed, "LPIs taken by one VM\n"));
+	assert_non_null(strstr(printed, "  interrupts: by list registers, each an exit\n"));
+	manifest.vm[0].virtual_interrupts = 1;
+	make_good();
+	assert_int_equal(plan.vm[0].virtual_interrupts, 1);
+	assert_int_equal(plan.vm[1].virtual_interrupts, 0);
+}
+
+static void virtual_interrupts_need_list_registers(void **state)
+{
+	(void)state;
+	vm_with("web", "0000:01:00.0")->virtual_interrupts = 1;
+	assert_int_equal(make(), BH_BAD_VALUE);
+	assert_string_equal(report.text,
+			    "/vms/web: virtual-interrupts: 1; this machine has no GIC with list "
+			    "registers and their maintenance interrupt");
+	machine.arm64.maintenance_ppi = 25;
+	make_good();
+	assert_int_equal(plan.vm[0].virtual_interrupts, 1);
 }
 
 /* --- what is refused --- */
@@ -631,21 +683,6 @@ static void a_vm_without_a_free_port(void **state)
 
 /* --- what people read --- */
 
-static char printed[8192];
-static size_t nprinted;
-
-static void print_line(void *context, const char *line)
-{
-	(void)context;
-	nprinted += bh_format(printed + nprinted, sizeof(printed) - nprinted, "%s\n", line);
-}
-
-static void print(void)
-{
-	nprinted = 0;
-	plan_print(&plan, &machine, print_line, NULL);
-}
-
 static void devices_are_printed(void **state)
 {
 	(void)state;
@@ -849,7 +886,9 @@ int main(void)
 #define T(name) cmocka_unit_test_setup(name, set_up_functions)
 	const struct CMUnitTest tests[] = {
 		T(functions_are_given),
-		T(one_vm_alone_has_lpis),
+		T(one_vm_alone_takes_lpis),
+		T(the_others_interrupts_are_virtual),
+		T(virtual_interrupts_need_list_registers),
 		T(tables_are_whole_pages),
 		T(large_wide_bars_go_up),
 		T(a_narrow_bar_must_fit_below),

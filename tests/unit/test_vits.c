@@ -36,7 +36,7 @@ static void write_register(uint32_t vm, uint64_t offset, uint64_t value)
 static void switch_on(uint32_t vm)
 {
 	struct mmio table = {.offset = GICR_PROPBASER,
-			     .value = (GUEST_RAM_BASE + TABLE) | (LPI_ID_BITS - 1),
+			     .value = (GUEST_RAM_BASE + TABLE) | (LPI_GUEST_ID_BITS - 1),
 			     .size = 8,
 			     .write = true};
 
@@ -418,7 +418,7 @@ static void foreign_and_malformed_commands_do_nothing(void **state)
 	map_event(1, 2, UINT32_MAX, LPI_FIRST, 0);
 	for (uint64_t lpi = 0; lpi < LPI_FIRST; lpi += 31)
 		map_event(1, 2, 0, lpi, 0);
-	map_event(1, 2, 0, LPI_FIRST + LPI_COUNT, 0);
+	map_event(1, 2, 0, LPI_OWN_FIRST, 0);
 	map_event(1, 2, 0, UINT32_MAX, 0);
 	map_event(1, 2, 0, LPI_FIRST, CONFIG_MAX_CPUS);
 	for (uint64_t what = 0; what < 256; what++) {
@@ -461,6 +461,44 @@ static void configuration_outside_its_memory_is_masked(void **state)
 	model_vits[0].propbaser = GUEST_GICD_BASE;
 	command(0, about(ITS_INV, 2), 0, 0);
 	expect(0, 0, LPI_FIRST, MODEL_CORES);
+}
+
+/* ---- virtual interrupts ---- */
+
+/* The guest's INTID is its own affair; the physical one is that of the machine's function and the event. */
+static void virtual_interrupts_have_numbers_of_their_own(void **state)
+{
+	(void)state;
+	model_plan[0].virtual_interrupts = 1;
+	map_one(0);
+	expect(0, 0, LPI_OWN_FIRST, 1);
+	assert_int_equal(model_vits[0].event[0][0].lpi, LPI_FIRST);
+	map_device(0, 3);
+	map_event(0, 3, PLAN_MAX_VECTORS - 1, LPI_FIRST + 1, 0);
+	expect(1, PLAN_MAX_VECTORS - 1, LPI_OWN_FIRST + 2 * PLAN_MAX_VECTORS - 1, MODEL_CORES);
+	model_plan[1].virtual_interrupts = 1;
+	map_one(1);
+	expect(2, 0, LPI_OWN_FIRST + 2 * PLAN_MAX_VECTORS, 3);
+}
+
+/* It waits alone where nobody takes it: another VM's masked interrupt of the guest's number has nothing to do with it. */
+static void a_virtual_interrupt_waits_alone(void **state)
+{
+	(void)state;
+	model_plan[0].virtual_interrupts = 1;
+	map_one(0);
+	map_one(1);
+	mask(0, 2, 0, LPI_FIRST, true);
+	mask(1, 2, 0, LPI_FIRST, true);
+	message(2, 0);
+	mask(0, 2, 0, LPI_FIRST, false);
+	mask(1, 2, 0, LPI_FIRST, false);
+	assert_false(takes(1, LPI_OWN_FIRST));
+	assert_true(takes(3, LPI_FIRST));
+	mask(0, 2, 0, LPI_FIRST, true);
+	message(0, 0);
+	mask(0, 2, 0, LPI_FIRST, false);
+	assert_true(takes(1, LPI_OWN_FIRST));
 }
 
 /* ---- two VMs, one INTID ---- */
@@ -530,6 +568,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(says_what_it_is),
+		TEST(virtual_interrupts_have_numbers_of_their_own),
+		TEST(a_virtual_interrupt_waits_alone),
 		TEST(keeps_its_tables_until_it_is_on),
 		TEST(keeps_lpi_tables_until_they_are_on),
 		TEST(takes_nothing_while_it_is_off),

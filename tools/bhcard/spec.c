@@ -81,10 +81,19 @@ bool members_valid(const json_t *object, const struct member *known, size_t coun
 static bool check_shape(const json_t *json, struct fail *fail)
 {
 	static const struct member known[] = {
-		{"name", 's'},	  {"cores", 'a'},	{"core_count", 'i'},
-		{"memory", 'm'},  {"bootargs", 's'},	{"boot_protocol", 's'},
-		{"console", 's'}, {"autostart", 'b'},	{"restart", 'o'},
-		{"devices", 'a'}, {"dma_trusted", 'b'}, {"hotplug_ports", 'i'},
+		{"name", 's'},
+		{"cores", 'a'},
+		{"core_count", 'i'},
+		{"memory", 'm'},
+		{"bootargs", 's'},
+		{"boot_protocol", 's'},
+		{"console", 's'},
+		{"autostart", 'b'},
+		{"restart", 'o'},
+		{"devices", 'a'},
+		{"dma_trusted", 'b'},
+		{"hotplug_ports", 'i'},
+		{"virtual_interrupts", 'b'},
 	};
 	json_int_t ports;
 	const char *name;
@@ -232,6 +241,8 @@ static int put_properties(void *tree, const json_t *json)
 		error = put_devices(tree, json_object_get(json, "devices"));
 	if (error == 0 && json_is_true(json_object_get(json, "dma_trusted")))
 		error = fdt_property_u32(tree, "dma-trusted", 1);
+	if (error == 0 && json_is_true(json_object_get(json, "virtual_interrupts")))
+		error = fdt_property_u32(tree, "virtual-interrupts", 1);
 	return error;
 }
 

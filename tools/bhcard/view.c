@@ -116,6 +116,8 @@ static void add_plan(json_t *json, const struct vm *vm)
 	json_object_set_new(json, "regions", regions);
 	json_object_set_new(json, "devices", devices_of(vm, plan));
 	json_object_set_new(json, "hotplug_ports", json_integer(plan ? plan->nports : 0));
+	json_object_set_new(json, "virtual_interrupts",
+			    json_boolean(plan && plan->virtual_interrupts != 0));
 	json_object_set_new(json, "memory",
 			    json_integer(plan ? (json_int_t)plan_vm_memory(plan) : 0));
 }

@@ -84,6 +84,7 @@ static void show_vm(FILE *out, const struct manifest_vm *vm)
 	fprintf(out, "\t\t\trestart-limit = <%u %u>;\n", vm->restart_limit, vm->restart_window);
 	show_functions(out, "\t\t\tdevices", vm->device[0], vm->ndevices);
 	fprintf(out, "\t\t\tdma-trusted = <%u>;\n", vm->dma_trusted);
+	fprintf(out, "\t\t\tvirtual-interrupts = <%u>;\n", vm->virtual_interrupts);
 	fprintf(out, "\t\t\thotplug-ports = <%u>;\n", vm->hotplug_ports);
 	fprintf(out, "\t\t};\n");
 }

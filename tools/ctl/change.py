@@ -183,6 +183,8 @@ def spec_of(args):
         spec["devices"] = args.device
     if args.dma_trusted:
         spec["dma_trusted"] = True
+    if args.virtual_interrupts:
+        spec["virtual_interrupts"] = True
     if args.hotplug_ports:
         spec["hotplug_ports"] = args.hotplug_ports
     if args.autostart:

@@ -106,6 +106,8 @@ def vm_lines(vm):
     for r in vm.get("regions") or []:
         where = f"0x{r['base']:010x}-0x{r['base'] + r['size']:010x} ({size_text(r['size'])})"
         yield "", f"{where}, in the guest at 0x{r['guest']:x}"
+    if vm.get("virtual_interrupts") or (vm.get("spec") or {}).get("virtual_interrupts"):
+        yield "interrupts", "by list registers, each an exit"
     yield from port_lines(vm)
     for name, image in (vm.get("images") or {}).items():
         if image:

@@ -105,6 +105,7 @@ PROPERTIES = {
     "devices": ("devices", texts_value),
     "dma-trusted": ("dma_trusted", lambda value: bool(one_cell(value))),
     "hotplug-ports": ("hotplug_ports", one_cell),
+    "virtual-interrupts": ("virtual_interrupts", lambda value: bool(one_cell(value))),
 }
 
 

@@ -172,7 +172,8 @@ static void foreign_lpi_tables(void)
 	if (!rng_start())
 		return;
 	interrupts_on();
-	write64(GUEST_GICR_BASE + GICR_PROPBASER, argument_number("at", 0) | (LPI_ID_BITS - 1));
+	write64(GUEST_GICR_BASE + GICR_PROPBASER,
+		argument_number("at", 0) | (LPI_GUEST_ID_BITS - 1));
 	write64(GUEST_GICR_BASE + GICR_PENDBASER, argument_number("at", 0));
 	write32(GUEST_GICR_BASE, GICR_CTLR_ENABLE_LPIS);
 	its_start();

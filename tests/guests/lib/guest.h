@@ -109,6 +109,9 @@ bool rng_write(uint64_t at);
 /* Tells it of a request, and does not wait. */
 void rng_kick(void);
 
+/* Seconds after which an answer of the device, or its interrupt, does not come any more; 1 at first. */
+extern uint32_t device_patience;
+
 /* 64 bytes that a good request goes to. */
 extern uint8_t rng_buffer[64];
 
@@ -137,7 +140,7 @@ void device_interrupt(uint32_t interrupt);
 uint32_t device_interrupts(void);
 uint32_t device_strays(void);
 
-/* True when within a second as many have come as that; @count 0: when none comes in a tenth of one. */
+/* True when within device_patience as many have come as that; @count 0: when none comes in a tenth of one. */
 bool device_wait(uint32_t count);
 
 /* ======== From here on each architecture's ======== */

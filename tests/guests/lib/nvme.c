@@ -19,7 +19,6 @@
 #define GET_LOG_PAGE 2U /* 5.16 */
 #define HEALTH_64_BYTES (15U << 16 | 2)
 #define ANY_NAMESPACE UINT32_MAX
-#define SECONDS 1
 
 static volatile uint32_t submission[SLOTS][16] __attribute__((aligned(4096)));
 static volatile uint32_t completion[SLOTS][4] __attribute__((aligned(4096)));
@@ -29,7 +28,7 @@ static uint32_t tail, head; /* ever growing */
 /* Until the controller's state is @state, or it has failed. */
 static bool becomes(uint32_t state)
 {
-	uint64_t end = clock_now() + SECONDS * clock_hertz();
+	uint64_t end = clock_now() + device_patience * clock_hertz();
 
 	while ((read32(registers + CSTS) & (READY | FAILED)) != state && clock_now() < end)
 		;
@@ -78,7 +77,7 @@ static bool is_done(void)
 
 bool nvme_write(uint64_t at)
 {
-	uint64_t end = clock_now() + SECONDS * clock_hertz();
+	uint64_t end = clock_now() + device_patience * clock_hertz();
 	volatile uint32_t *command = submission[tail % SLOTS];
 
 	command[0] = GET_LOG_PAGE;

@@ -27,7 +27,6 @@
 
 #define SLOTS 4
 #define WRITES 2 /* of a descriptor: the device writes there */
-#define SECONDS 1
 
 struct descriptor {
 	uint64_t at;
@@ -149,10 +148,12 @@ void rng_kick(void)
 	write16(notify, 0); /* queue 0 is at its beginning (4.1.4.4) */
 }
 
+uint32_t device_patience = 1;
+
 bool rng_write(uint64_t at)
 {
 	uint16_t before = queue.used.index;
-	uint64_t end = clock_now() + SECONDS * clock_hertz();
+	uint64_t end = clock_now() + device_patience * clock_hertz();
 
 	if (is_nvme)
 		return nvme_write(at);

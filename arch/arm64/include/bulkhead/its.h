@@ -42,7 +42,11 @@
 #define GICR_PENDBASER_ZERO (1ULL << 62)
 
 #define LPI_FIRST 8192U
-#define LPI_ID_BITS 14 /* so they end below 16384 */
+#define LPI_GUEST_ID_BITS 14 /* a guest's end below 16384 */
+#define LPI_GUEST_COUNT ((1U << LPI_GUEST_ID_BITS) - LPI_FIRST)
+/* Of VMs with virtual_interrupts: event e of the machine's function f is LPI_OWN_FIRST + PLAN_MAX_VECTORS * f + e. */
+#define LPI_OWN_FIRST (LPI_FIRST + LPI_GUEST_COUNT)
+#define LPI_ID_BITS 15
 #define LPI_COUNT ((1U << LPI_ID_BITS) - LPI_FIRST)
 #define LPI_ENABLED (1U << 0) /* in its byte of the configuration table */
 #define LPI_PROPERTIES 0xa1 /* enabled, priority 0xa0 */

@@ -7,7 +7,7 @@
 #define SLOTS (ITS_QUEUE_BYTES / ITS_COMMAND_BYTES)
 
 static volatile uint64_t commands[SLOTS][ITS_COMMAND_WORDS] __attribute__((aligned(65536)));
-static volatile uint8_t properties[LPI_COUNT] __attribute__((aligned(4096)));
+static volatile uint8_t properties[LPI_GUEST_COUNT] __attribute__((aligned(4096)));
 static uint8_t pending[2][65536] __attribute__((aligned(65536)));
 
 static uint64_t address(const volatile void *of)
@@ -42,7 +42,7 @@ void its_start(void)
 
 		if (vcpu == 1 && (read64(GUEST_GICR_BASE + 8) & 0x10) != 0)
 			break; /* it is alone */
-		write64(redist + GICR_PROPBASER, address(properties) | (LPI_ID_BITS - 1));
+		write64(redist + GICR_PROPBASER, address(properties) | (LPI_GUEST_ID_BITS - 1));
 		write64(redist + GICR_PENDBASER, address(pending[vcpu]));
 		write32(redist, GICR_CTLR_ENABLE_LPIS);
 	}

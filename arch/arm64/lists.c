@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Interrupts of a VM that does not take them itself (HCR_EL2.IMO = 1): each is taken here and put into a list register,
+ * from which the guest's CPU interface, now the virtual one, takes it (IHI 0069H 6.1). PPIs and SPIs stay active until
+ * the guest ends them; SGIs and LPIs are done with. When the list registers are full, whatever comes waits in the GIC,
+ * so that there is no queue here: the mask lets pass no more than the maintenance interrupt and the stop signals.
+ */
+#include "arm64.h"
+#include "gic_regs.h"
+
+#include <bulkhead/its.h>
+
+/* ICH_LR<n>_EL2 (12.4.9) */
+#define LIST_PENDING (1ULL << 62)
+#define LIST_HARDWARE (1ULL << 61) /* ends the physical interrupt with the virtual one */
+#define LIST_GROUP1 (1ULL << 60)
+#define LIST_PRIORITY 48
+#define LIST_PHYSICAL 32
+
+#define ICC_CTLR_EOIMODE 2 /* EOIR drops the priority, DIR deactivates (12.2.5) */
+#define PMR_OPEN 0xff
+
+/* The numbers are part of the registers' names. */
+#define EACH_LIST(X)                                                                               \
+	X(0, C12_0)                                                                                \
+	X(1, C12_1)                                                                                \
+	X(2, C12_2)                                                                                \
+	X(3, C12_3)                                                                                \
+	X(4, C12_4)                                                                                \
+	X(5, C12_5)                                                                                \
+	X(6, C12_6)                                                                                \
+	X(7, C12_7)                                                                                \
+	X(8, C13_0)                                                                                \
+	X(9, C13_1)                                                                                \
+	X(10, C13_2)                                                                               \
+	X(11, C13_3)                                                                               \
+	X(12, C13_4) X(13, C13_5) X(14, C13_6) X(15, C13_7)
+
+/* List register @n. */
+static uint64_t read_list(uint32_t n)
+{
+#define READ(number, name)                                                                         \
+	case number:                                                                               \
+		return read_sysreg(S3_4_C12_##name);
+	switch (n) {
+		EACH_LIST(READ)
+	default:
+		return 0;
+	}
+}
+
+static void write_list(uint32_t n, uint64_t value)
+{
+#define WRITE(number, name)                                                                        \
+	case number:                                                                               \
+		write_sysreg(S3_4_C12_##name, value);                                              \
+		break;
+	switch (n) {
+		EACH_LIST(WRITE)
+	default:
+		break;
+	}
+}
+
+static uint32_t count_lists(void)
+{
+	return (uint32_t)(read_icc(ICH_VTR_EL2) & 0x1f) + 1;
+}
+
+void lists_reset(void)
+{
+	uint64_t preemption_bits = (read_icc(ICH_VTR_EL2) >> 26 & 7) + 1;
+
+	for (uint32_t i = 0; i < count_lists(); i++)
+		write_list(i, 0);
+	write_icc(ICH_AP0R0_EL2, 0);
+	write_icc(ICH_AP1R0_EL2, 0);
+	if (preemption_bits >= 6) {
+		write_icc(ICH_AP0R1_EL2, 0);
+		write_icc(ICH_AP1R1_EL2, 0);
+	}
+	if (preemption_bits >= 7) {
+		write_icc(ICH_AP0R2_EL2, 0);
+		write_icc(ICH_AP0R3_EL2, 0);
+		write_icc(ICH_AP1R2_EL2, 0);
+		write_icc(ICH_AP1R3_EL2, 0);
+	}
+	write_icc(ICC_CTLR_EL1, ICC_CTLR_EOIMODE);
+	write_icc(ICC_PMR_EL1, PMR_OPEN);
+	write_icc(ICC_IGRPEN1_EL1, 1);
+	write_icc(ICH_HCR_EL2, ICH_HCR_EN);
+}
+
+/* The guest's number of a physical LPI; 0: it has none for it any more. */
+static uint32_t guest_lpi(const struct vm *vm, uint32_t intid)
+{
+	uint32_t function = (intid - LPI_OWN_FIRST) / PLAN_MAX_VECTORS;
+	uint32_t id = (intid - LPI_OWN_FIRST) % PLAN_MAX_VECTORS;
+
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
+		if (vm_plan(vm)->function[slot].function == function)
+			return __atomic_load_n(&vm->shared.arch.vits.event[slot][id].lpi,
+					       __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Into the list register @empty, or into the one that has it already: two with one INTID are UNPREDICTABLE (12.4.9). */
+static void put(const struct cpu *cpu, uint32_t intid, uint32_t number, uint32_t empty)
+{
+	bool stays_active = intid >= GIC_PPI_FIRST && intid < LPI_FIRST;
+	uint64_t list = LIST_PENDING | LIST_GROUP1 |
+			(uint64_t)gic_priority(cpu->index, intid) << LIST_PRIORITY | number;
+	uint64_t unused = read_icc(ICH_ELRSR_EL2);
+
+	if (stays_active)
+		list |= LIST_HARDWARE | (uint64_t)intid << LIST_PHYSICAL;
+	for (uint32_t i = 0; i < count_lists(); i++) {
+		if ((unused >> i & 1) == 0 && (uint32_t)read_list(i) == number) {
+			list = read_list(i) | (stays_active ? 0 : LIST_PENDING);
+			empty = i;
+		}
+	}
+	write_list(empty, list);
+	isb(); /* ICH_ELRSR_EL2 is read next */
+}
+
+/* While nothing fits: the guest may have disabled the maintenance interrupt, whose redistributor it owns. */
+static void wait_for_room(const struct cpu *cpu)
+{
+	gic_open_maintenance(cpu->index);
+	write_icc(ICH_HCR_EL2, ICH_HCR_EN | ICH_HCR_UIE);
+	write_icc(ICC_PMR_EL1, gic_pmr_floor());
+}
+
+void lists_take(const struct cpu *cpu)
+{
+	uint64_t unused, intid;
+
+	while ((unused = read_icc(ICH_ELRSR_EL2)) != 0) {
+		uint32_t number;
+
+		intid = read_icc(ICC_IAR1_EL1);
+		if (intid >= GIC_SPECIAL && intid < LPI_FIRST)
+			return;
+		number =
+			(uint32_t)(intid < LPI_FIRST ? intid : guest_lpi(cpu->vm, (uint32_t)intid));
+		if (intid == machine_facts()->arm64.maintenance_ppi) {
+			write_icc(ICH_HCR_EL2, ICH_HCR_EN);
+			write_icc(ICC_PMR_EL1, PMR_OPEN);
+			isb(); /* its line falls before it is deactivated */
+		} else if (intid < LPI_FIRST || number != 0) {
+			put(cpu, (uint32_t)intid, number, (uint32_t)__builtin_ctzll(unused));
+		}
+		write_icc(ICC_EOIR1_EL1, intid);
+		if (intid < GIC_PPI_FIRST || intid == machine_facts()->arm64.maintenance_ppi)
+			write_icc(ICC_DIR_EL1, intid);
+		isb();
+	}
+	wait_for_room(cpu);
+}
