@@ -108,6 +108,8 @@ void gic_spi_off(uint32_t intid);
 void gic_spi_wakes(uint32_t intid);
 void gic_spi_route(uint32_t intid, uint64_t hwid);
 void gic_spi_pend(uint32_t intid, bool on);
+/* Pending instead of active. */
+void gic_spi_again(uint32_t intid);
 uint32_t gic_dist_read(uint32_t offset);
 void gic_dist_write(uint32_t offset, uint32_t value);
 uint32_t gic_redist_read(uint32_t cpu, uint32_t offset);
@@ -139,6 +141,8 @@ bool vgic_has_its(const struct vm *vm);
 void lists_reset(void);
 /* Takes what is pending at this core for its guest. */
 void lists_take(const struct cpu *cpu);
+/* A vCPU of @vm goes off here: LPIs and SPIs that it has not taken are pending again, wherever they belong by now. */
+void lists_give_back(struct vm *vm);
 const char *vgic_redist(struct vm *vm, struct mmio *access);
 const char *vgic_sysreg(struct cpu *cpu, uint32_t reg, bool write, uint64_t *value);
 const char *sbsa_uart(struct vm *vm, struct mmio *access);

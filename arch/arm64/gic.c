@@ -305,3 +305,9 @@ void gic_spi_pend(uint32_t intid, bool on)
 {
 	gic_dist_write((on ? GICD_ISPENDR : GICD_ICPENDR) + intid / 32 * 4, 1U << intid % 32);
 }
+
+void gic_spi_again(uint32_t intid)
+{
+	gic_spi_pend(intid, true);
+	gic_dist_write(GICD_ICACTIVER + intid / 32 * 4, 1U << intid % 32);
+}

@@ -203,3 +203,13 @@ const char *its_guest_access(struct vm *vm, struct mmio *access)
 	unlock();
 	return NULL;
 }
+
+void its_pend(struct vm *vm, uint32_t lpi)
+{
+	struct guest_its guest;
+
+	lock();
+	guest = guest_of(vm);
+	vits_pend(&guest, lpi);
+	unlock();
+}

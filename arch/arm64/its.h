@@ -18,6 +18,9 @@ void its_open(uint32_t function);
 /* The contrary: no event of function @slot of @vm is mapped, none of its interrupts pending. */
 void its_close(const struct vm *vm, uint32_t slot);
 
+/* An LPI of @vm, by the guest's INTID, becomes pending where its event belongs; one that has none does not. */
+void its_pend(struct vm *vm, uint32_t lpi);
+
 /* A guest's access to its ITS. NULL, or what was illegal. */
 const char *its_guest_access(struct vm *vm, struct mmio *access);
 

@@ -7,8 +7,7 @@
  */
 #include "arm64.h"
 #include "gic_regs.h"
-
-#include <bulkhead/its.h>
+#include "its.h"
 
 /* ICH_LR<n>_EL2 (12.4.9) */
 #define LIST_PENDING (1ULL << 62)
@@ -122,6 +121,22 @@ static void put(const struct cpu *cpu, uint32_t intid, uint32_t number, uint32_t
 	}
 	write_list(empty, list);
 	isb(); /* ICH_ELRSR_EL2 is read next */
+}
+
+void lists_give_back(struct vm *vm)
+{
+	uint64_t unused = read_icc(ICH_ELRSR_EL2);
+
+	for (uint32_t i = 0; i < count_lists(); i++) {
+		uint64_t list = read_list(i);
+
+		if ((unused >> i & 1) != 0 || (list & LIST_PENDING) == 0)
+			continue;
+		if ((uint32_t)list >= LPI_FIRST)
+			its_pend(vm, (uint32_t)list);
+		else if ((uint32_t)list == vm_plan(vm)->console_irq)
+			gic_spi_again((uint32_t)list);
+	}
 }
 
 /* While nothing fits: the guest may have disabled the maintenance interrupt, whose redistributor it owns. */

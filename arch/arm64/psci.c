@@ -151,6 +151,8 @@ bool psci_call(struct cpu *cpu, enum vcpu_result *result)
 		answer = features((uint32_t)x[1]);
 		break;
 	case PSCI_CPU_OFF:
+		if (vm_plan(cpu->vm)->virtual_interrupts != 0)
+			lists_give_back(cpu->vm);
 		*result = VCPU_OFF;
 		return false;
 	case PSCI_SYSTEM_OFF:

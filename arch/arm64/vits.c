@@ -173,13 +173,22 @@ void vits_forget(struct guest_its *its, uint32_t slot)
 		discard(its, slot, id);
 }
 
-static bool lpi_is_free(const struct guest_its *its, uint32_t lpi)
+/* The event with INTID @lpi: false when there is none. */
+static bool find_lpi(const struct guest_its *its, uint32_t lpi, uint32_t *slot, uint32_t *id)
 {
-	for (uint32_t slot = 0; slot < its->plan->nfunctions; slot++)
-		for (uint32_t id = 0; id < PLAN_MAX_VECTORS; id++)
-			if (its->state->event[slot][id].lpi == lpi)
-				return false;
-	return true;
+	for (*slot = 0; *slot < its->plan->nfunctions; (*slot)++)
+		for (*id = 0; *id < PLAN_MAX_VECTORS; (*id)++)
+			if (its->state->event[*slot][*id].lpi == lpi)
+				return true;
+	return false;
+}
+
+void vits_pend(struct guest_its *its, uint32_t lpi)
+{
+	uint32_t slot, id;
+
+	if (find_lpi(its, lpi, &slot, &id))
+		send(its, ITS_INT, slot, id, its->state->event[slot][id].home);
 }
 
 /* The physical DeviceID is mapped as long as the VM has the function; the guest's translation table is of no use. */
@@ -227,13 +236,14 @@ static void map_collection(struct guest_its *its, const uint64_t *command)
 static void map_event(struct guest_its *its, const uint64_t *command, uint64_t lpi)
 {
 	uint32_t slot, id, collection = command[2] & 0xffff;
+	uint32_t other_slot, other_id;
 	struct vits_event *event = event_of(its, command, &slot, &id);
 
 	if (event == NULL || collection >= CONFIG_MAX_CPUS || lpi < LPI_FIRST ||
 	    lpi >= LPI_OWN_FIRST)
 		return;
 	discard(its, slot, id);
-	if (!lpi_is_free(its, (uint32_t)lpi))
+	if (find_lpi(its, (uint32_t)lpi, &other_slot, &other_id))
 		return;
 	*event = (struct vits_event){.lpi = (uint16_t)lpi, .collection = (uint16_t)collection};
 	look(its, event);

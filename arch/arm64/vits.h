@@ -20,6 +20,9 @@ struct guest_its {
 /* An access to its registers. Takes a part of what waits in the command queue; the next access goes on. */
 void vits_access(struct guest_its *its, struct mmio *access);
 
+/* Makes the event with the guest's INTID @lpi pending; there may be none. */
+void vits_pend(struct guest_its *its, uint32_t lpi);
+
 /* Unmaps all events of function @slot. */
 void vits_forget(struct guest_its *its, uint32_t slot);
 

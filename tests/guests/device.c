@@ -9,6 +9,7 @@
 #define BUSY_HOST 60 /* seconds, where silence is an error and an emulator may take its time */
 
 static volatile bool asked;
+volatile uint32_t console_interrupts;
 
 void handle_interrupt(uint32_t interrupt)
 {
@@ -16,6 +17,7 @@ void handle_interrupt(uint32_t interrupt)
 		device_interrupt(interrupt);
 		return;
 	}
+	console_interrupts++;
 	while (console_get() >= 0)
 		asked = true;
 }

@@ -129,6 +129,14 @@ def test_the_next_guest_finds_nothing_pending(machine):
         ends(machine, since)
 
 
+@pytest.mark.platforms(*ARM64)
+def test_interrupts_of_a_core_that_goes_off(boot, platform):
+    """They move with their event and their route, also those that wait in its list registers."""
+    machine = boot(manifest({"two": device(machines.device(0), [1, 2], "do=go-off", **platform.vm)}), devices=["virtio-rng"])
+    machine.booted()
+    machine.wait(r"two\| gone: early 0, LPI 1, SPI 1\n")
+
+
 @pytest.mark.platforms(*EACH_IOMMU)
 @pytest.mark.cases(of=storms)
 def test_stopped_in_the_middle(machine, case):

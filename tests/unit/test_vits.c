@@ -501,6 +501,24 @@ static void a_virtual_interrupt_waits_alone(void **state)
 	assert_true(takes(1, LPI_OWN_FIRST));
 }
 
+/* What a core that goes off has not taken pends where the event is by now; what is discarded does not. */
+static void an_interrupt_that_was_not_taken_comes_again(void **state)
+{
+	struct guest_its its;
+
+	(void)state;
+	map_one(0);
+	map_collection(0, 1, 1);
+	command(0, about(ITS_MOVI, 2), 0, 1);
+	its = model_its(0);
+	vits_pend(&its, LPI_FIRST);
+	assert_true(takes(2, LPI_FIRST));
+	vits_pend(&its, LPI_FIRST + 1);
+	model_close(0);
+	vits_pend(&its, LPI_FIRST);
+	assert_false(takes(1, LPI_FIRST) || takes(2, LPI_FIRST));
+}
+
 /* ---- two VMs, one INTID ---- */
 
 static void masked_alone_nothing_is_added(void **state)
@@ -570,6 +588,7 @@ int main(void)
 		TEST(says_what_it_is),
 		TEST(virtual_interrupts_have_numbers_of_their_own),
 		TEST(a_virtual_interrupt_waits_alone),
+		TEST(an_interrupt_that_was_not_taken_comes_again),
 		TEST(keeps_its_tables_until_it_is_on),
 		TEST(keeps_lpi_tables_until_they_are_on),
 		TEST(takes_nothing_while_it_is_off),

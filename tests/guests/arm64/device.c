@@ -78,6 +78,47 @@ static void mask_it(void)
 	say("mask: kept %u, lost %u\n", (uint64_t)kept, (uint64_t)lost);
 }
 
+static volatile bool second_is_deaf, second_may_go;
+
+/* The second vCPU: its interrupts come, and it takes none before it goes off. */
+static void deaf(void)
+{
+	interrupts_on();
+	mask_all();
+	second_is_deaf = true;
+	while (!second_may_go)
+		;
+}
+
+/* An LPI and an SPI pend at a vCPU that does not take them; then they move, and the vCPU goes off. */
+static void go_off(void)
+{
+	uint32_t console = console_interrupt(), before;
+	uint64_t word = GUEST_GICD_BASE + console / 32 * 4;
+	bool early;
+
+	if (!device_begin())
+		return;
+	its_map(0, LPI_FIRST, 1);
+	console_interrupt_on();
+	second_on(deaf);
+	while (!second_is_deaf)
+		;
+	write64(GUEST_GICD_BASE + 0x6000 + 8 * console, gic_affinity(1));
+	before = console_interrupts;
+	write32(word + 0x200, 1U << console % 32);
+	its_command(ITS_INT | ITS_DEVICE, 0, 0);
+	early = !device_wait(0) || console_interrupts != before;
+	its_command(ITS_MOVI | ITS_DEVICE, 0, 0);
+	write64(GUEST_GICD_BASE + 0x6000 + 8 * console, gic_affinity(0));
+	second_may_go = true;
+	while (!second_is_off())
+		;
+	device_patience = 60;
+	say("gone: early %u, LPI %u, SPI %u\n", (uint64_t)early, (uint64_t)device_wait(1),
+	    (uint64_t)(console_interrupts != before));
+}
+
 /* ---- attacks ---- */
 
 /* Messages with any data, to addresses around the doorbell: of events that are not mapped, and of others' devices. */
@@ -207,6 +248,7 @@ static void command_storm(void)
 const struct behaviour arch_behaviours[] = {
 	{"leave", leave},
 	{"mask", mask_it},
+	{"go-off", go_off},
 	{"forge", forge},
 	{"foreign-devices", foreign_devices},
 	{"overlapping-collections", overlapping_collections},

@@ -140,6 +140,9 @@ void device_interrupt(uint32_t interrupt);
 uint32_t device_interrupts(void);
 uint32_t device_strays(void);
 
+/* The console's, of which not each is a byte. */
+extern volatile uint32_t console_interrupts;
+
 /* True when within device_patience as many have come as that; @count 0: when none comes in a tenth of one. */
 bool device_wait(uint32_t count);
 
