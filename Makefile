@@ -171,9 +171,9 @@ run: ## build everything and start a server with two Linux guests, launched by i
 	$(Q)$(if $(NO_CARD),,$(MAKE) --no-print-directory $(H)/bhcard $(H)/bhvsock)
 	$(Q)tools/run --arch $(ARCH) --machine $(or $(MACHINE),qemu) --build $(B) $(if $(NO_CARD),--no-card)
 
-test: ## all checks and tests: builds, lint, unit, fuzz, size, card-tests, ctl-tests, system, bench-smoke
+test: ## all checks and tests: builds, lint, unit, card-tests, ctl-tests, fuzz, size, system, bench-smoke
 	$(Q)if [ -x tools/setup ]; then tools/setup; fi
-	$(Q)for stage in builds lint unit fuzz size card-tests ctl-tests system bench-smoke; do \
+	$(Q)for stage in builds lint unit card-and-fuzz size system bench-smoke; do \
 		echo "== $$stage =="; $(MAKE) --no-print-directory $$stage || exit 1; done
 
 image: $(B)/bulkhead.efi $(B)/blob.cpio $(B)/esp.stamp $(B)/demo/disks.stamp ## the loader, a folder and disk to boot from, the blob for -kernel, the guests' disk
@@ -189,6 +189,10 @@ release: ## the loader without the operator's prompt, in build/ARCH-COMPILER-rel
 	$(Q)$(MAKE) --no-print-directory CONFIG=configs/release_defconfig B=$(B)-release $(B)-release/bulkhead.efi
 
 unit: $(UNIT_SRCS:tests/unit/%.c=$(H)/unit/%.ok) $(CARD_TEST_SRCS:tests/card/%.c=$(H)/card/%.ok) ## unit tests on this machine, with sanitizers
+
+# The card's tests mostly wait. Each has its lines together.
+card-and-fuzz: ## card-tests, ctl-tests and fuzz, at once
+	$(Q)MAKEFLAGS= $(MAKE) --no-print-directory -O -j4 card-tests ctl-tests fuzz $(MAKEOVERRIDES)
 
 # Ends with what was done, and with an error when that is less than it should be.
 fuzz: $(FUZZ_LONG:%=fuzz-%) $(FUZZ_SRCS:tests/fuzz/%.c=fuzz-%) ## fuzz the parsers, FUZZ_SECONDS and FUZZ_RUNS each at most; FUZZ_LONG_RUNS what the card reaches
@@ -252,9 +256,9 @@ clean: ## remove what was built; what tools/setup fetched stays
 	$(Q)find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-13s %s\n' "$$t" "$$d"; done
 
-.PHONY: run test image builds release unit fuzz system matrix bench bench-initrd bench-smoke lint tidy format size core guests plugins menuconfig defconfig clean help card-tests
+.PHONY: run test image builds release unit card-and-fuzz fuzz system matrix bench bench-initrd bench-smoke lint tidy format size core guests plugins menuconfig defconfig clean help card-tests
 
 # ---- clang-tidy: once for each version of a file and what it includes ---------------------------------------------------
 
@@ -504,11 +508,15 @@ FUZZ_LIMITS = -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS)
 # Short inputs, which say as much as long ones and take less time.
 $(FUZZ_LONG:%=fuzz-%): FUZZ_LIMITS = -runs=$(FUZZ_LONG_RUNS) -max_total_time=1800 -max_len=64 -entropic=0
 
+# This one takes as long as all the others together.
+FUZZ_NICE := nice
+fuzz-fuzz_control: FUZZ_NICE :=
+
 # Seeds in tests/fuzz/corpus/NAME are read only; what the run finds goes below build/.
 fuzz-%: $(H)/fuzz/%
 	$(call say,FUZZ,$*)
 	$(Q)mkdir -p $(H)/fuzz/corpus/$*
-	$(Q)$< $(FUZZ_LIMITS) -timeout=20 -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
+	$(Q)$(FUZZ_NICE) $< $(FUZZ_LIMITS) -timeout=20 -artifact_prefix=$(H)/fuzz/ $(H)/fuzz/corpus/$* \
 		$(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$*)) >$(H)/fuzz/$*.log 2>&1 || { tail -n 40 $(H)/fuzz/$*.log; exit 1; }
 
 $(H)/plugin_%.so: tests/bench/plugin_%.c

@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -21,11 +22,11 @@ SOME = {"one": GOOD}
 
 def blob(source, name):
     """@source as the bytes dtc makes of it."""
-    path = os.path.join(BUILD, "system", f"{name}.dtb")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    compile_manifest(source, path)
-    with open(path, "rb") as f:
-        return f.read()
+    with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
+        path = os.path.join(folder, f"{name}.dtb")
+        compile_manifest(source, path)
+        with open(path, "rb") as f:
+            return f.read()
 
 
 def changed(**properties):
@@ -54,10 +55,12 @@ def huge():
 
 
 def file_of(content):
+    """Whole at any time: each of several runs of these tests makes it as it begins (tests/system/run)."""
     path = os.path.join(BUILD, "system", "files", hashlib.sha256(content).hexdigest()[:16])
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as f:
+    with open(f"{path}.{os.getpid()}", "wb") as f:
         f.write(content)
+    os.replace(f.name, path)
     return path
 
 
