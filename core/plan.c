@@ -631,12 +631,13 @@ static enum bh_error plan_interrupts(struct planner *p, uint32_t slot,
 	if (want->virtual_interrupts == 0)
 		return BH_OK;
 	vm->virtual_interrupts = 1;
-	return arm64->maintenance_ppi != 0
-		       ? BH_OK
-		       : bh_fail(p->report, BH_BAD_VALUE,
-				 "/vms/%s: virtual-interrupts: 1; this machine has no GIC with list "
-				 "registers and their maintenance interrupt",
-				 want->name);
+	if (arm64->maintenance_ppi != 0)
+		return BH_OK;
+	return bh_fail(p->report, BH_BAD_VALUE, "/vms/%s: virtual-interrupts: %s", want->name,
+		       p->machine->arch == MACHINE_X86
+			       ? "this is for arm64 machines; it may not stand here"
+			       : "1; this machine has no GIC with list registers and their "
+				 "maintenance interrupt");
 }
 
 static enum bh_error plan_functions(struct planner *p, uint32_t slot,

@@ -124,6 +124,17 @@ uint64_t gic_pmr_floor(void);
 /* True when stops may use a Group 0 SGI, taken as FIQ to EL2. */
 bool gic_stop_by_fiq(void);
 
+/* ---- lists.c: interrupts of a VM that does not take them itself (plan_vm.virtual_interrupts) ---- */
+
+/* This core's list registers empty, its interrupts open. */
+void lists_reset(void);
+/* Takes what is pending at this core for its guest. */
+void lists_take(const struct cpu *cpu);
+/* True when its guest has not taken all of that. */
+bool lists_pending(void);
+/* A vCPU of @vm goes off here: LPIs and SPIs that it has not taken are pending again, wherever they belong by now. */
+void lists_give_back(struct vm *vm);
+
 /* ---- smmuv3.c ---- */
 
 /* Registers of the IOMMUs, and the tables of theirs and of the ITS, in the own space. */
@@ -134,15 +145,6 @@ void smmu_map(void);
 /* Each returns NULL, or what was illegal. */
 const char *vgic_dist(struct vm *vm, struct mmio *access);
 bool vgic_has_its(const struct vm *vm);
-
-/* ---- lists.c: interrupts of a VM that does not take them itself (plan_vm.virtual_interrupts) ---- */
-
-/* This core's list registers empty, its interrupts open. */
-void lists_reset(void);
-/* Takes what is pending at this core for its guest. */
-void lists_take(const struct cpu *cpu);
-/* A vCPU of @vm goes off here: LPIs and SPIs that it has not taken are pending again, wherever they belong by now. */
-void lists_give_back(struct vm *vm);
 const char *vgic_redist(struct vm *vm, struct mmio *access);
 const char *vgic_sysreg(struct cpu *cpu, uint32_t reg, bool write, uint64_t *value);
 const char *sbsa_uart(struct vm *vm, struct mmio *access);

@@ -125,14 +125,22 @@ static void put(const struct cpu *cpu, uint32_t intid, uint32_t number, uint32_t
 	isb(); /* ICH_ELRSR_EL2 is read next */
 }
 
+/* The state of an empty one is invalid: neither pending nor active. */
+bool lists_pending(void)
+{
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < count_lists(); i++)
+		any |= read_list(i) & LIST_PENDING;
+	return any != 0;
+}
+
 void lists_give_back(struct vm *vm)
 {
-	uint64_t unused = read_icc(ICH_ELRSR_EL2);
-
 	for (uint32_t i = 0; i < count_lists(); i++) {
 		uint64_t list = read_list(i);
 
-		if ((unused >> i & 1) != 0 || (list & LIST_PENDING) == 0)
+		if ((list & LIST_PENDING) == 0)
 			continue;
 		if ((uint32_t)list >= LPI_FIRST)
 			its_pend(vm, (uint32_t)list);

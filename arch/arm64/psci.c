@@ -82,13 +82,15 @@ static int64_t affinity_info(const struct vm *vm, uint64_t target, uint64_t leve
 /*
  * Standby (5.4): sleeps until an interrupt that the guest would see. The mask
  * opens meanwhile so that the manager's doorbell wakes it too; waking without
- * a cause is allowed.
+ * a cause is allowed. What waits in a list register does not wake a core in EL2.
  */
-static void suspend(void)
+static void suspend(const struct vm *vm)
 {
 	uint64_t mask = read_icc(ICC_PMR_EL1);
 	uint64_t group = read_icc(ICC_IGRPEN1_EL1);
 
+	if (vm_plan(vm)->virtual_interrupts != 0 && lists_pending())
+		return;
 	write_icc(ICC_PMR_EL1, 0xff);
 	write_icc(ICC_IGRPEN1_EL1, 1);
 	isb();
@@ -133,7 +135,7 @@ bool psci_call(struct cpu *cpu, enum vcpu_result *result)
 		break;
 	case PSCI_CPU_SUSPEND:
 	case PSCI_CPU_SUSPEND | SMC64:
-		suspend();
+		suspend(cpu->vm);
 		answer = PSCI_SUCCESS;
 		break;
 	case PSCI_CPU_ON_32:

@@ -46,6 +46,12 @@ def test_interrupts(boot, platform):
         assert (exits["interrupt"] >= 1000) if platform.vm else exits.get("interrupt", 0) == 0
 
 
+@pytest.mark.platforms("el2-max", VIRTUAL)
+def test_pending_interrupts_wake(boot, platform):
+    machine = boot(manifest({"one": friendly(1, "do=doze", **platform.vm)})).booted()
+    machine.wait(r"one\| doze: awake\n")
+
+
 @pytest.mark.platforms("el2-max")
 def test_from_disk(boot):
     machine = boot(manifest(HELLO), disk=True).booted()

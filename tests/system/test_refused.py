@@ -131,6 +131,7 @@ CASES = {
     "devices-too-many": (changed(devices=[f"0000:{n:02x}:00.0" for n in range(9)]), {},
                          r"/vms/one: devices: more than 8; at most 8 are allowed"),
     "dma-trusted": (changed(dma_trusted=2), {}, r"/vms/one: dma-trusted: 2; 0 to 1 are allowed"),
+    "virtual-interrupts": (changed(virtual_interrupts=2), {}, r"/vms/one: virtual-interrupts: 2; 0 to 1 are allowed"),
     "console-interrupt": (manifest(SOME, console_interrupt=5), {}, r"/host: console-interrupt: 5; 32 to 1019 are .*"),
     "restart-limit": (changed(restart_limit=[5000, 1]), {}, r"/vms/one: restart-limit: 5000 restarts .*"),
     "stop-method": (manifest(SOME, stop_method="gently"), {}, r"/host: stop-method: 'gently'; 'auto' or 'sgi' are .*"),
@@ -161,6 +162,7 @@ X86_CASES = {
     "kernel-of-arm64": (*with_file(os.path.join(DEPS, "guest/Image")), r"/vms/one: kernel: 'test.img' is an arm64 .*"),
     "no-pvh-entry": (changed(boot_protocol="pvh"), {}, r"/vms/one: boot-protocol: .*"),
     "stop-method-of-arm64": (manifest(SOME, stop_method="sgi"), {}, r"/host: stop-method: this is for arm64 machines; .*"),
+    "virtual-interrupts-of-arm64": (changed(virtual_interrupts=1), {}, r"/vms/one: virtual-interrupts: this is for arm64 machines; .*"),
     "console-interrupt-of-arm64": (manifest(SOME, console_interrupt=40), {},
                                    r"/host: console-interrupt: this is for arm64 machines; .*"),
 }

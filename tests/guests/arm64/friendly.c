@@ -117,8 +117,22 @@ static void do_dirty(void)
 	FOREVER; /* not WFI: the active priorities that stand now let no interrupt through */
 }
 
+/* An interrupt that is masked and pending is none to sleep through, asleep in a call or not. */
+static void do_doze(void)
+{
+	interrupts_on();
+	mask_all();
+	ipi_enable(0, 3);
+	ipi_send(0, 3);
+	say("doze: asleep\n");
+	hvc(PSCI_CPU_SUSPEND, 0, 0, 0);
+	wait_for_interrupt();
+	say("doze: awake\n");
+}
+
 const struct behaviour arch_behaviours[] = {
 	{"registers", do_registers},
 	{"dirty", do_dirty},
+	{"doze", do_doze},
 	{NULL, NULL},
 };
