@@ -400,9 +400,16 @@ def lifecycle(where, sheet, _):
         sheet.add("scrubbing, sum of the VM's cores", round(scrub["large"]), "instructions/MiB")
 
 
+class MissedEvent(rig.Failure):
+    """QEMU's plugins do not see everything: one function's start in some dozens of runs."""
+
+
 def at(events, name, count):
     """Where in @events @name is that has happened @count times before."""
-    return [i for i, e in enumerate(events) if e.name == name][count]
+    found = [i for i, e in enumerate(events) if e.name == name]
+    if len(found) <= count:
+        raise MissedEvent(f"the plugin saw '{name}' {len(found)} times")
+    return found[count]
 
 
 # ---- Stops, again and again ------------------------------------------------------------------------------------------
