@@ -38,8 +38,7 @@ HOLDERS = {
         Holder("idle", "asleep with interrupts on", True),
         Holder("spin-protected", "a loop in 32-bit mode"),
         Holder("exception-loop", "exceptions without end"),
-        # QEMU 10.0 keeps a pointer to the watchpoint that a delivery hit when a later write of DR7 frees it, and
-        # looks at it when the next one hits: it dies of that once in 300 times.
+        # QEMU 10.0 dies of the second one on a core, once in some hundred times (docs/rigs.md).
         Holder("debug-storm", "#DB whose delivery takes #DB", once=True),
         Holder("alignment-storm", "#AC whose delivery takes #AC"),
         Holder("all-off", "all its vCPUs off", True),

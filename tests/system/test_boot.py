@@ -48,6 +48,7 @@ def test_interrupts(boot, platform):
 
 @pytest.mark.platforms("el2-max", VIRTUAL)
 def test_pending_interrupts_wake(boot, platform):
+    """In a call and out of it. QEMU's WFI in EL2 ends for what is in a list register too, so that part is not shown here."""
     machine = boot(manifest({"one": friendly(1, "do=doze", **platform.vm)})).booted()
     machine.wait(r"one\| doze: awake\n")
 
