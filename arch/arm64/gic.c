@@ -151,18 +151,7 @@ static void reset_interface(void)
 	write_icc(ICC_IGRPEN1_EL1, 0);
 	write_icc(ICC_CTLR_EL1, 0);
 	write_icc(ICC_BPR1_EL1, 0);
-	write_icc(ICC_AP0R0_EL1, 0);
-	write_icc(ICC_AP1R0_EL1, 0);
-	if (pri_bits >= 6) {
-		write_icc(ICC_AP0R1_EL1, 0);
-		write_icc(ICC_AP1R1_EL1, 0);
-	}
-	if (pri_bits >= 7) {
-		write_icc(ICC_AP0R2_EL1, 0);
-		write_icc(ICC_AP0R3_EL1, 0);
-		write_icc(ICC_AP1R2_EL1, 0);
-		write_icc(ICC_AP1R3_EL1, 0);
-	}
+	reset_active_priorities(ICC, EL1, pri_bits);
 	isb();
 }
 

@@ -95,4 +95,21 @@
 #define write_icc(name, v) write_sysreg_named(name, v)
 #define write_sysreg_named(name, v) write_sysreg(name, v)
 
+/* No priority is active: in ICC_AP<n>R<m>_EL1 or ICH_AP<n>R<m>_EL2, of which @bits says how many there are (12.2.2, 12.4.1). */
+#define reset_active_priorities(interface, level, bits)                                            \
+	do {                                                                                       \
+		write_icc(interface##_AP0R0_##level, 0);                                           \
+		write_icc(interface##_AP1R0_##level, 0);                                           \
+		if ((bits) >= 6) {                                                                 \
+			write_icc(interface##_AP0R1_##level, 0);                                   \
+			write_icc(interface##_AP1R1_##level, 0);                                   \
+		}                                                                                  \
+		if ((bits) >= 7) {                                                                 \
+			write_icc(interface##_AP0R2_##level, 0);                                   \
+			write_icc(interface##_AP0R3_##level, 0);                                   \
+			write_icc(interface##_AP1R2_##level, 0);                                   \
+			write_icc(interface##_AP1R3_##level, 0);                                   \
+		}                                                                                  \
+	} while (0)
+
 #endif

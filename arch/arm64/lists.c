@@ -10,6 +10,7 @@
 #include "its.h"
 
 /* ICH_LR<n>_EL2 (12.4.9) */
+#define LIST_STATE (3ULL << 62) /* 0: it is empty; pending, active or both */
 #define LIST_PENDING (1ULL << 62)
 #define LIST_HARDWARE (1ULL << 61) /* ends the physical interrupt with the virtual one */
 #define LIST_GROUP1 (1ULL << 60)
@@ -74,18 +75,7 @@ void lists_reset(void)
 
 	for (uint32_t i = 0; i < count_lists(); i++)
 		write_list(i, 0);
-	write_icc(ICH_AP0R0_EL2, 0);
-	write_icc(ICH_AP1R0_EL2, 0);
-	if (preemption_bits >= 6) {
-		write_icc(ICH_AP0R1_EL2, 0);
-		write_icc(ICH_AP1R1_EL2, 0);
-	}
-	if (preemption_bits >= 7) {
-		write_icc(ICH_AP0R2_EL2, 0);
-		write_icc(ICH_AP0R3_EL2, 0);
-		write_icc(ICH_AP1R2_EL2, 0);
-		write_icc(ICH_AP1R3_EL2, 0);
-	}
+	reset_active_priorities(ICH, EL2, preemption_bits);
 	write_icc(ICC_CTLR_EL1, ICC_CTLR_EOIMODE);
 	write_icc(ICC_PMR_EL1, PMR_OPEN);
 	write_icc(ICC_IGRPEN1_EL1, 1);
@@ -95,29 +85,30 @@ void lists_reset(void)
 /* The guest's number of a physical LPI; 0: it has none for it any more. */
 static uint32_t guest_lpi(const struct vm *vm, uint32_t intid)
 {
-	uint32_t function = (intid - LPI_OWN_FIRST) / PLAN_MAX_VECTORS;
-	uint32_t id = (intid - LPI_OWN_FIRST) % PLAN_MAX_VECTORS;
+	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++) {
+		uint32_t id = intid - LPI_OWN(vm_plan(vm)->function[slot].function, 0);
 
-	for (uint32_t slot = 0; slot < vm_plan(vm)->nfunctions; slot++)
-		if (vm_plan(vm)->function[slot].function == function)
+		if (id < PLAN_MAX_VECTORS)
 			return __atomic_load_n(&vm->shared.arch.vits.event[slot][id].lpi,
 					       __ATOMIC_RELAXED);
+	}
 	return 0;
 }
 
-/* Into the list register @empty, or into the one that has it already: two with one INTID are UNPREDICTABLE (12.4.9). */
+/* Into the list register that has it already, as two with one INTID are UNPREDICTABLE (12.4.9), or into @empty. */
 static void put(const struct cpu *cpu, uint32_t intid, uint32_t number, uint32_t empty)
 {
 	bool stays_active = intid >= GIC_PPI_FIRST && intid < LPI_FIRST;
 	uint64_t list = LIST_PENDING | LIST_GROUP1 |
 			(uint64_t)gic_priority(cpu->index, intid) << LIST_PRIORITY | number;
-	uint64_t unused = read_icc(ICH_ELRSR_EL2);
 
 	if (stays_active)
 		list |= LIST_HARDWARE | (uint64_t)intid << LIST_PHYSICAL;
 	for (uint32_t i = 0; i < count_lists(); i++) {
-		if ((unused >> i & 1) == 0 && (uint32_t)read_list(i) == number) {
-			list = read_list(i) | (stays_active ? 0 : LIST_PENDING);
+		uint64_t there = read_list(i);
+
+		if ((there & LIST_STATE) != 0 && (uint32_t)there == number) {
+			list = there | (stays_active ? 0 : LIST_PENDING);
 			empty = i;
 		}
 	}
@@ -125,7 +116,6 @@ static void put(const struct cpu *cpu, uint32_t intid, uint32_t number, uint32_t
 	isb(); /* ICH_ELRSR_EL2 is read next */
 }
 
-/* The state of an empty one is invalid: neither pending nor active. */
 bool lists_pending(void)
 {
 	uint64_t any = 0;
@@ -160,27 +150,28 @@ static void wait_for_room(const struct cpu *cpu)
 void lists_take(const struct cpu *cpu)
 {
 	for (uint32_t taken = 0; taken < AT_ONCE; taken++) {
-		uint64_t unused = read_icc(ICH_ELRSR_EL2), intid;
-		uint32_t number;
+		uint64_t unused = read_icc(ICH_ELRSR_EL2);
+		uint32_t intid, number;
 
 		if (unused == 0) {
 			wait_for_room(cpu);
 			return;
 		}
-		intid = read_icc(ICC_IAR1_EL1);
+		intid = (uint32_t)read_icc(ICC_IAR1_EL1);
 		if (intid >= GIC_SPECIAL && intid < LPI_FIRST)
 			return;
-		number =
-			(uint32_t)(intid < LPI_FIRST ? intid : guest_lpi(cpu->vm, (uint32_t)intid));
-		if (intid == machine_facts()->arm64.maintenance_ppi) {
+		bool maintenance = intid == machine_facts()->arm64.maintenance_ppi;
+
+		number = intid < LPI_FIRST ? intid : guest_lpi(cpu->vm, intid);
+		if (maintenance) {
 			write_icc(ICH_HCR_EL2, ICH_HCR_EN);
 			write_icc(ICC_PMR_EL1, PMR_OPEN);
 			isb(); /* its line falls before it is deactivated */
 		} else if (intid < LPI_FIRST || number != 0) {
-			put(cpu, (uint32_t)intid, number, (uint32_t)__builtin_ctzll(unused));
+			put(cpu, intid, number, (uint32_t)__builtin_ctzll(unused));
 		}
 		write_icc(ICC_EOIR1_EL1, intid);
-		if (intid < GIC_PPI_FIRST || intid == machine_facts()->arm64.maintenance_ppi)
+		if (maintenance || intid < GIC_PPI_FIRST)
 			write_icc(ICC_DIR_EL1, intid);
 		isb();
 	}

@@ -31,7 +31,7 @@ static_assert(1 + PLAN_MAX_PORTS <= 1U << (DEVICE_BITS - 8), "each has 256 ids")
 static uint8_t
 	parked[LPI_GUEST_COUNT]; /* how many events with this INTID are where nobody takes them */
 static_assert(CONFIG_MAX_VMS < SHARED, "each VM has an INTID once at most");
-static_assert(LPI_OWN_FIRST + MACHINE_MAX_FUNCTIONS * PLAN_MAX_VECTORS <= 1U << LPI_ID_BITS,
+static_assert(LPI_OWN(MACHINE_MAX_FUNCTIONS, 0) <= 1U << LPI_ID_BITS,
 	      "each event of each function has one");
 
 static uint32_t parking(const struct guest_its *its)
@@ -85,7 +85,7 @@ static void send(const struct guest_its *its, enum its_command what, uint32_t sl
 	uint32_t lpi = its->state->event[slot][id].lpi;
 
 	if (its->plan->virtual_interrupts != 0)
-		lpi = LPI_OWN_FIRST + its->plan->function[slot].function * PLAN_MAX_VECTORS + id;
+		lpi = LPI_OWN(its->plan->function[slot].function, id);
 	its_command(what, function_of(its, slot)->msi_device, id, what == ITS_MAPTI ? lpi : 0,
 		    what == ITS_MAPTI || what == ITS_MOVI ? home : 0);
 	its_sync(core_of(its, home));
@@ -173,21 +173,20 @@ void vits_forget(struct guest_its *its, uint32_t slot)
 		discard(its, slot, id);
 }
 
-/* The event with INTID @lpi: false when there is none. */
-static bool find_lpi(const struct guest_its *its, uint32_t lpi, uint32_t *slot, uint32_t *id)
+/* The event with INTID @lpi: PLAN_MAX_VECTORS for each function's slot before its own, and its id; PLAN_NONE: no event has it. */
+static uint32_t find_lpi(const struct guest_its *its, uint32_t lpi)
 {
-	for (*slot = 0; *slot < its->plan->nfunctions; (*slot)++)
-		for (*id = 0; *id < PLAN_MAX_VECTORS; (*id)++)
-			if (its->state->event[*slot][*id].lpi == lpi)
-				return true;
-	return false;
+	for (uint32_t at = 0; at < its->plan->nfunctions * PLAN_MAX_VECTORS; at++)
+		if (its->state->event[at / PLAN_MAX_VECTORS][at % PLAN_MAX_VECTORS].lpi == lpi)
+			return at;
+	return PLAN_NONE;
 }
 
 void vits_pend(struct guest_its *its, uint32_t lpi)
 {
-	uint32_t slot, id;
+	uint32_t at = find_lpi(its, lpi), slot = at / PLAN_MAX_VECTORS, id = at % PLAN_MAX_VECTORS;
 
-	if (find_lpi(its, lpi, &slot, &id))
+	if (at != PLAN_NONE)
 		send(its, ITS_INT, slot, id, its->state->event[slot][id].home);
 }
 
@@ -236,14 +235,13 @@ static void map_collection(struct guest_its *its, const uint64_t *command)
 static void map_event(struct guest_its *its, const uint64_t *command, uint64_t lpi)
 {
 	uint32_t slot, id, collection = command[2] & 0xffff;
-	uint32_t other_slot, other_id;
 	struct vits_event *event = event_of(its, command, &slot, &id);
 
 	if (event == NULL || collection >= CONFIG_MAX_CPUS || lpi < LPI_FIRST ||
 	    lpi >= LPI_OWN_FIRST)
 		return;
 	discard(its, slot, id);
-	if (find_lpi(its, (uint32_t)lpi, &other_slot, &other_id))
+	if (find_lpi(its, (uint32_t)lpi) != PLAN_NONE)
 		return;
 	*event = (struct vits_event){.lpi = (uint16_t)lpi, .collection = (uint16_t)collection};
 	look(its, event);

@@ -44,8 +44,9 @@
 #define LPI_FIRST 8192U
 #define LPI_GUEST_ID_BITS 14 /* a guest's end below 16384 */
 #define LPI_GUEST_COUNT ((1U << LPI_GUEST_ID_BITS) - LPI_FIRST)
-/* Of VMs with virtual_interrupts: event e of the machine's function f is LPI_OWN_FIRST + PLAN_MAX_VECTORS * f + e. */
 #define LPI_OWN_FIRST (LPI_FIRST + LPI_GUEST_COUNT)
+/* The physical INTID of a VM's event when it has virtual_interrupts: @function is the machine's. */
+#define LPI_OWN(function, event) (LPI_OWN_FIRST + (function)*PLAN_MAX_VECTORS + (event))
 #define LPI_ID_BITS 15
 #define LPI_COUNT ((1U << LPI_ID_BITS) - LPI_FIRST)
 #define LPI_ENABLED (1U << 0) /* in its byte of the configuration table */
