@@ -6,7 +6,6 @@
 #include "guest.h"
 
 #define ROUNDS 100
-#define BUSY_HOST 60 /* seconds, where silence is an error and an emulator may take its time */
 
 static volatile bool asked;
 volatile uint32_t console_interrupts;

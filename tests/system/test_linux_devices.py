@@ -12,6 +12,7 @@ import pytest
 import machines
 from igb import PhysicalFunction
 from machine import ROOT, linux, manifest
+from test_devices import after_setup
 from test_linux import ready, run, shell
 
 pytestmark = pytest.mark.platforms("el2-max", "svm-max")
@@ -27,11 +28,6 @@ def initrd(machine_files, modules, folder):
     subprocess.run([os.path.join(ROOT, "tools/mkinitrd"), out, os.path.join(deps, "busybox"),
                     *(f"{deps}/modules/{name}.ko=/modules/{n:02}-{name}.ko" for n, name in enumerate(order))], check=True)
     return out
-
-
-def after_setup(counts):
-    """Exits that only the console and IPIs add to."""
-    return {reason: n for reason, n in counts.items() if reason not in ("console", "ipi", "total")}
 
 
 def test_a_virtual_function_carries_a_guests_network(boot, platform, tmp_path):

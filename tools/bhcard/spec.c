@@ -224,6 +224,8 @@ static int put_properties(void *tree, const json_t *json)
 		{"boot_protocol", "boot-protocol"},
 		{"console", "console"},
 		{"hotplug_ports", "hotplug-ports"},
+		{"dma_trusted", "dma-trusted"},
+		{"virtual_interrupts", "virtual-interrupts"},
 	};
 	int error = put_text(tree, "kernel", SPEC_KERNEL);
 
@@ -234,15 +236,13 @@ static int put_properties(void *tree, const json_t *json)
 			error = put_cells(tree, names[i][1], value);
 		else if (json_is_integer(value))
 			error = put_number(tree, names[i][1], value);
-		else if (value)
+		else if (json_is_true(value))
+			error = fdt_property_u32(tree, names[i][1], 1);
+		else if (json_is_string(value))
 			error = put_text(tree, names[i][1], json_string_value(value));
 	}
 	if (error == 0)
 		error = put_devices(tree, json_object_get(json, "devices"));
-	if (error == 0 && json_is_true(json_object_get(json, "dma_trusted")))
-		error = fdt_property_u32(tree, "dma-trusted", 1);
-	if (error == 0 && json_is_true(json_object_get(json, "virtual_interrupts")))
-		error = fdt_property_u32(tree, "virtual-interrupts", 1);
 	return error;
 }
 

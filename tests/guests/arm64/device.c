@@ -7,6 +7,7 @@
 
 #include <bulkhead/its.h>
 
+#define GICD_ISPENDR 0x0200
 #define ALL_DEVICES 0x400 /* of the machine's DeviceIDs and requester ids, more than there are */
 
 volatile uint32_t lpis[LPIS_SEEN], strange_lpis;
@@ -94,7 +95,6 @@ static void deaf(void)
 static void go_off(void)
 {
 	uint32_t console = console_interrupt(), before;
-	uint64_t word = GUEST_GICD_BASE + console / 32 * 4;
 	bool early;
 
 	if (!device_begin())
@@ -104,17 +104,17 @@ static void go_off(void)
 	second_on(deaf);
 	while (!second_is_deaf)
 		;
-	write64(GUEST_GICD_BASE + 0x6000 + 8 * console, gic_affinity(1));
+	gic_enable(1, console, 0x80);
 	before = console_interrupts;
-	write32(word + 0x200, 1U << console % 32);
+	write32(GUEST_GICD_BASE + GICD_ISPENDR + console / 32 * 4, 1U << console % 32);
 	its_command(ITS_INT | ITS_DEVICE, 0, 0);
 	early = !device_wait(0) || console_interrupts != before;
 	its_command(ITS_MOVI | ITS_DEVICE, 0, 0);
-	write64(GUEST_GICD_BASE + 0x6000 + 8 * console, gic_affinity(0));
+	gic_enable(0, console, 0x80);
 	second_may_go = true;
 	while (!second_is_off())
 		;
-	device_patience = 60;
+	device_patience = BUSY_HOST;
 	say("gone: early %u, LPI %u, SPI %u\n", (uint64_t)early, (uint64_t)device_wait(1),
 	    (uint64_t)(console_interrupts != before));
 }

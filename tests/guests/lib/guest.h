@@ -111,6 +111,7 @@ void rng_kick(void);
 
 /* Seconds after which an answer of the device, or its interrupt, does not come any more; 1 at first. */
 extern uint32_t device_patience;
+#define BUSY_HOST 60 /* where silence is an error and an emulator may take its time */
 
 /* 64 bytes that a good request goes to. */
 extern uint8_t rng_buffer[64];
